@@ -1,0 +1,1 @@
+//! PURE. One machine's mind: from a schedule and observed units to ordered operations.

@@ -1,0 +1,1 @@
+//! IO shell. The commands people type: clap types in one file, one file per verb.

@@ -1,0 +1,1 @@
+//! IO shell. Configuration, the tasks that feed the pure machines, HTTP routes.

@@ -1,0 +1,1 @@
+//! PURE. The leader's mind: who runs what, and why.

@@ -1,0 +1,3 @@
+//! The `flota` binary: hands the command line to the CLI, and `flota daemon` to the daemon.
+
+fn main() {}

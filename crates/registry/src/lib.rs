@@ -1,0 +1,1 @@
+//! PURE. What the cluster knows, as types and as keys.

@@ -1,0 +1,1 @@
+//! PURE. What a unit is: names, unit files, fleet options, diagnostics.
