@@ -1,1 +1,12 @@
-//! The HTTP contract: fleet's v1 JSON types, native types, errors, and a typed client.
+//! The HTTP contract: fleet's v1 JSON types, Flota's native types, errors, and a typed client.
+//!
+//! Input: JSON from the network. Output: types the daemon serves and the command line reads.
+//! Invariant: no server framework here, and nothing that decides; both sides import this crate.
+
+pub mod error;
+pub mod native;
+pub mod page;
+pub mod paths;
+pub mod v1;
+
+pub use error::ErrorBody;

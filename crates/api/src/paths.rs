@@ -1,0 +1,94 @@
+//! Where each resource stands: the routes of the server and the request paths of the client.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Prefix of fleet's API.
+pub const PREFIX: &str = "/fleet/v1";
+/// The older prefix of the same resources, still used by old clients.
+pub const LEGACY_PREFIX: &str = "/v1-alpha";
+
+/// All units (GET). Relative to [`PREFIX`] or [`LEGACY_PREFIX`], like the four routes below.
+pub const UNITS: &str = "/units";
+/// One unit (GET, PUT, DELETE): a route with one parameter.
+pub const UNIT_ROUTE: &str = "/units/{name}";
+/// What systemd says of all units (GET; `unitName` and `machineID` filter).
+pub const STATES: &str = "/state";
+/// What systemd says of one unit (GET): a route with one parameter.
+pub const STATE_ROUTE: &str = "/state/{name}";
+/// All machines (GET).
+pub const MACHINES: &str = "/machines";
+
+/// Why a unit is where it is (GET), Flota's own; absolute.
+pub const WHY_ROUTE: &str = "/v1/units/{name}/why";
+/// How the daemon is (GET), Flota's own; absolute.
+pub const HEALTH: &str = "/v1/health";
+
+/// Query parameter that continues a list.
+pub const QUERY_PAGE: &str = "nextPageToken";
+/// Query parameter of [`STATES`]: one unit only.
+pub const QUERY_UNIT: &str = "unitName";
+/// Query parameter of [`STATES`]: one machine only.
+pub const QUERY_MACHINE: &str = "machineID";
+
+/// What may stand as it is in a path segment or a query value (RFC 3986 "unreserved").
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The path of a unit.
+pub fn unit(name: &str) -> String {
+    format!("{PREFIX}{UNITS}/{}", escape(name))
+}
+
+/// The path of a unit's explanation.
+pub fn why(name: &str) -> String {
+    format!("/v1/units/{}/why", escape(name))
+}
+
+/// A list's path with its non-empty query parameters.
+pub fn list(resource: &str, query: &[(&str, &str)]) -> String {
+    let mut path = format!("{PREFIX}{resource}");
+    let mut separator = '?';
+    for (key, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
+        path.push(separator);
+        path.push_str(key);
+        path.push('=');
+        path.push_str(&escape(value));
+        separator = '&';
+    }
+    path
+}
+
+fn escape(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(unit("web@1.service"), "/fleet/v1/units/web%401.service");
+        assert_eq!(unit("a/../b?c"), "/fleet/v1/units/a%2F..%2Fb%3Fc");
+        assert_eq!(why(r"dev-\x2d.mount"), "/v1/units/dev-%5Cx2d.mount/why");
+    }
+
+    #[test]
+    fn lists_leave_out_what_is_empty() {
+        assert_eq!(list(UNITS, &[(QUERY_PAGE, "")]), "/fleet/v1/units");
+        assert_eq!(
+            list(
+                STATES,
+                &[
+                    (QUERY_UNIT, "a b"),
+                    (QUERY_MACHINE, ""),
+                    (QUERY_PAGE, "ZAACAA==")
+                ]
+            ),
+            "/fleet/v1/state?unitName=a%20b&nextPageToken=ZAACAA%3D%3D"
+        );
+    }
+}
