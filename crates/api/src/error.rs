@@ -22,12 +22,7 @@ pub struct ErrorDetail {
 impl ErrorBody {
     /// A body for the HTTP status `code`.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
-        Self {
-            error: ErrorDetail {
-                code,
-                message: message.into(),
-            },
-        }
+        Self { error: ErrorDetail { code, message: message.into() } }
     }
 }
 

@@ -3,10 +3,14 @@
 //! Input: JSON from the network. Output: types the daemon serves and the command line reads.
 //! Invariant: no server framework here, and nothing that decides; both sides import this crate.
 
+pub mod client;
+pub mod endpoint;
 pub mod error;
 pub mod native;
 pub mod page;
 pub mod paths;
 pub mod v1;
 
+pub use client::{Client, ClientError};
+pub use endpoint::Endpoint;
 pub use error::ErrorBody;

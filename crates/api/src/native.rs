@@ -85,20 +85,14 @@ mod tests {
             r#""eligible":false,"reasons":["conflicts with b.service"]}],"problem":"no machine can take it"}"#
         );
         assert_eq!(serde_json::to_string(&explanation).unwrap(), json);
-        assert_eq!(
-            serde_json::from_str::<Explanation>(json).unwrap(),
-            explanation
-        );
+        assert_eq!(serde_json::from_str::<Explanation>(json).unwrap(), explanation);
     }
 
     #[test]
     fn health_shape() {
         let json = r#"{"version":"0.1.0","machine_id":"f1ee","store_connected":false,"revision":7,"generation":3}"#;
         let health: Health = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            (health.revision, health.generation, &health.leader),
-            (7, 3, &None)
-        );
+        assert_eq!((health.revision, health.generation, &health.leader), (7, 3, &None));
         assert_eq!(serde_json::to_string(&health).unwrap(), json);
     }
 }

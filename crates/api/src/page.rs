@@ -41,10 +41,7 @@ pub enum TokenError {
 
 impl PageToken {
     /// The first page, which needs no token.
-    pub const FIRST: Self = Self {
-        limit: PAGE_LIMIT,
-        page: 1,
-    };
+    pub const FIRST: Self = Self { limit: PAGE_LIMIT, page: 1 };
 
     /// Reads a token and checks that it is one that this API gives out.
     pub fn decode(text: &str) -> Result<Self, TokenError> {
@@ -59,9 +56,7 @@ impl PageToken {
     }
 
     /// The token of a request, given every `nextPageToken` value of its query.
-    pub fn from_query<'a>(
-        values: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Option<Self>, TokenError> {
+    pub fn from_query<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Option<Self>, TokenError> {
         let mut values = values.into_iter();
         let Some(text) = values.next() else {
             return Ok(None);
@@ -82,18 +77,13 @@ impl PageToken {
     fn decode_unchecked(text: &str) -> Result<Self, TokenError> {
         let bytes = URL_SAFE.decode(text).map_err(|error| {
             TokenError::Base64(match error {
-                DecodeError::InvalidByte(offset, _) | DecodeError::InvalidLastSymbol(offset, _) => {
-                    offset
-                }
+                DecodeError::InvalidByte(offset, _) | DecodeError::InvalidLastSymbol(offset, _) => offset,
                 DecodeError::InvalidLength(length) => length,
                 DecodeError::InvalidPadding => text.len(),
             })
         })?;
         match *bytes.as_slice() {
-            [a, b, c, d] => Ok(Self {
-                limit: u16::from_le_bytes([a, b]),
-                page: u16::from_le_bytes([c, d]),
-            }),
+            [a, b, c, d] => Ok(Self { limit: u16::from_le_bytes([a, b]), page: u16::from_le_bytes([c, d]) }),
             [] | [_, _] => Err(TokenError::Eof),
             [_] | [_, _, _] => Err(TokenError::UnexpectedEof),
             _ => Err(TokenError::TooMany),
@@ -110,10 +100,7 @@ pub fn paginate<T>(items: &[T], token: Option<PageToken>) -> (&[T], Option<PageT
     let limit = usize::from(token.limit);
     let start = (usize::from(token.page).saturating_sub(1) * limit).min(items.len());
     let end = (start + limit).min(items.len());
-    let next = (end < items.len())
-        .then(|| token.page.checked_add(1))
-        .flatten()
-        .map(|page| PageToken { page, ..token });
+    let next = (end < items.len()).then(|| token.page.checked_add(1)).flatten().map(|page| PageToken { page, ..token });
     (&items[start..end], next)
 }
 
@@ -123,16 +110,10 @@ mod tests {
 
     #[test]
     fn fleets_vectors() {
-        let token = PageToken {
-            limit: 19,
-            page: 11852,
-        };
+        let token = PageToken { limit: 19, page: 11852 };
         assert_eq!(token.encode(), "EwBMLg==");
         assert_eq!(PageToken::decode_unchecked("EwBMLg=="), Ok(token));
-        let second = PageToken {
-            limit: 100,
-            page: 2,
-        };
+        let second = PageToken { limit: 100, page: 2 };
         assert_eq!(second.encode(), "ZAACAA==");
         assert_eq!(PageToken::decode("ZAACAA=="), Ok(second));
     }
@@ -152,10 +133,7 @@ mod tests {
             let error = PageToken::decode(text).unwrap_err();
             assert_eq!(error.to_string(), message, "{text}");
         }
-        assert_eq!(
-            PageToken::from_query(["ZAACAA==", "ZAACAA=="]),
-            Err(TokenError::TooMany)
-        );
+        assert_eq!(PageToken::from_query(["ZAACAA==", "ZAACAA=="]), Err(TokenError::TooMany));
         assert_eq!(PageToken::from_query([]), Ok(None));
     }
 
@@ -181,10 +159,7 @@ mod tests {
 
     #[test]
     fn past_the_end_is_empty() {
-        let last = PageToken {
-            limit: 100,
-            page: u16::MAX,
-        };
+        let last = PageToken { limit: 100, page: u16::MAX };
         assert_eq!(paginate(&[1, 2, 3], Some(last)), (&[][..], None));
     }
 }

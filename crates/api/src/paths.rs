@@ -31,11 +31,7 @@ pub const QUERY_UNIT: &str = "unitName";
 pub const QUERY_MACHINE: &str = "machineID";
 
 /// What may stand as it is in a path segment or a query value (RFC 3986 "unreserved").
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The path of a unit.
 pub fn unit(name: &str) -> String {
@@ -80,14 +76,7 @@ mod tests {
     fn lists_leave_out_what_is_empty() {
         assert_eq!(list(UNITS, &[(QUERY_PAGE, "")]), "/fleet/v1/units");
         assert_eq!(
-            list(
-                STATES,
-                &[
-                    (QUERY_UNIT, "a b"),
-                    (QUERY_MACHINE, ""),
-                    (QUERY_PAGE, "ZAACAA==")
-                ]
-            ),
+            list(STATES, &[(QUERY_UNIT, "a b"), (QUERY_MACHINE, ""), (QUERY_PAGE, "ZAACAA==")]),
             "/fleet/v1/state?unitName=a%20b&nextPageToken=ZAACAA%3D%3D"
         );
     }

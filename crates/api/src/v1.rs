@@ -57,16 +57,12 @@ impl FromStr for DesiredState {
 
 impl<'de> Deserialize<'de> for DesiredState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
 /// Go clients may send a field that is not set as `""`.
-fn state_or_empty<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<DesiredState>, D::Error> {
+fn state_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DesiredState>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
@@ -74,9 +70,7 @@ fn state_or_empty<'de, D: Deserializer<'de>>(
 }
 
 /// A list that a Go client may send as `null`.
-fn list_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
+fn list_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -88,22 +82,13 @@ pub struct Unit {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The lines of the unit file. Empty in a PUT that changes the desired state only.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "list_or_null"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "list_or_null")]
     pub options: Vec<UnitOption>,
     /// What the unit should be.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "state_or_empty"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "state_or_empty")]
     pub desired_state: Option<DesiredState>,
     /// What the unit is; the server's word, ignored in requests. A global unit has none.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "state_or_empty"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "state_or_empty")]
     pub current_state: Option<CurrentState>,
     /// The machine that the unit is given to; empty when none, and for a global unit.
     #[serde(rename = "machineID", skip_serializing_if = "String::is_empty")]
@@ -240,13 +225,7 @@ mod tests {
     fn unit_as_go_clients_may_send_it() {
         let json = r#"{"desiredState":"","options":null,"kind":"fleet#unit","name":"a.service"}"#;
         let unit: Unit = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            unit,
-            Unit {
-                name: "a.service".into(),
-                ..Unit::default()
-            }
-        );
+        assert_eq!(unit, Unit { name: "a.service".into(), ..Unit::default() });
     }
 
     #[test]
@@ -286,17 +265,11 @@ mod tests {
     fn pages() {
         round_trip(&UnitPage::default(), "{}");
         round_trip(
-            &UnitStatePage {
-                states: vec![UnitState::default()],
-                next_page_token: "ZAACAA==".into(),
-            },
+            &UnitStatePage { states: vec![UnitState::default()], next_page_token: "ZAACAA==".into() },
             r#"{"states":[{}],"nextPageToken":"ZAACAA=="}"#,
         );
         round_trip(
-            &MachinePage {
-                machines: vec![Machine::default()],
-                next_page_token: String::new(),
-            },
+            &MachinePage { machines: vec![Machine::default()], next_page_token: String::new() },
             r#"{"machines":[{}]}"#,
         );
     }

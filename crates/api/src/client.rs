@@ -1,0 +1,294 @@
+//! The typed client: one request at a time over a kept HTTP/1 connection.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, StatusCode,
+    client::conn::http1::{self, SendRequest},
+    header::{CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::Mutex,
+    time::timeout,
+};
+
+use crate::{
+    ErrorBody,
+    endpoint::Endpoint,
+    native::{Explanation, Health},
+    paths,
+    v1::{DesiredState, Machine, MachinePage, Unit, UnitPage, UnitState, UnitStatePage},
+};
+
+/// Longest answer read. A page has a hundred units, each with a unit file of at most 1 MiB by systemd's line limit.
+pub const MAX_RESPONSE_BYTES: usize = 128 << 20;
+
+/// Time for one request, from dialling to the last byte of the answer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages followed in one list; a server that gives more is broken (tokens count to 65,535).
+const MAX_PAGES: usize = 65_535;
+
+/// Why a request failed.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody answers at the endpoint.
+    #[error("cannot connect to {endpoint}")]
+    Connect {
+        /// Where.
+        endpoint: Endpoint,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection ended before the answer did, as when the daemon stops.
+    #[error("connection to {endpoint} broke: {detail}")]
+    Broken {
+        /// To where.
+        endpoint: Endpoint,
+        /// What ended it.
+        detail: String,
+    },
+    /// No whole answer in time.
+    #[error("no answer from {endpoint} within {} s", REQUEST_TIMEOUT.as_secs())]
+    Timeout {
+        /// From where.
+        endpoint: Endpoint,
+    },
+    /// The daemon refused.
+    #[error("{message}")]
+    Api {
+        /// The HTTP status.
+        code: u16,
+        /// The daemon's words; never empty.
+        message: String,
+    },
+    /// What came back is not an answer of this API.
+    #[error("{endpoint} does not speak Flota's API: {detail}")]
+    Protocol {
+        /// From where.
+        endpoint: Endpoint,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl ClientError {
+    /// What a person can try, if there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        let Self::Connect { source, .. } = self else { return None };
+        Some(match source.kind() {
+            io::ErrorKind::PermissionDenied => "the socket belongs to root; try again with sudo",
+            _ => "is flota.service running? try: systemctl status flota",
+        })
+    }
+}
+
+/// Speaks to one daemon. Cloning is cheap; the clones share a connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+    // Taken for the time of a request, put back only after a clean one.
+    idle: Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+}
+
+impl Client {
+    /// A client of `endpoint`. Dials on the first request.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, idle: Arc::default() }
+    }
+
+    /// Where requests go.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// All units, by name.
+    pub async fn units(&self) -> Result<Vec<Unit>, ClientError> {
+        self.pages(paths::UNITS, &[], |page: UnitPage| (page.units, page.next_page_token)).await
+    }
+
+    /// One unit, or nothing if the cluster has none of that name.
+    pub async fn unit(&self, name: &str) -> Result<Option<Unit>, ClientError> {
+        match self.get(&paths::unit(name)).await {
+            Err(ClientError::Api { code: 404, .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Creates a unit, or replaces its file and desired state.
+    pub async fn put_unit(&self, unit: &Unit) -> Result<(), ClientError> {
+        self.send(Method::PUT, &paths::unit(&unit.name), Some(unit)).await
+    }
+
+    /// Changes what a known unit should be.
+    pub async fn set_desired(&self, name: &str, state: DesiredState) -> Result<(), ClientError> {
+        let unit = Unit { name: name.to_owned(), desired_state: Some(state), ..Unit::default() };
+        self.put_unit(&unit).await
+    }
+
+    /// Removes a unit from the cluster.
+    pub async fn destroy(&self, name: &str) -> Result<(), ClientError> {
+        self.send(Method::DELETE, &paths::unit(name), None).await
+    }
+
+    /// What systemd says, of one unit and on one machine if given.
+    pub async fn states(&self, unit: Option<&str>, machine: Option<&str>) -> Result<Vec<UnitState>, ClientError> {
+        let query =
+            [(paths::QUERY_UNIT, unit.unwrap_or_default()), (paths::QUERY_MACHINE, machine.unwrap_or_default())];
+        self.pages(paths::STATES, &query, |page: UnitStatePage| (page.states, page.next_page_token)).await
+    }
+
+    /// All machines, by id.
+    pub async fn machines(&self) -> Result<Vec<Machine>, ClientError> {
+        self.pages(paths::MACHINES, &[], |page: MachinePage| (page.machines, page.next_page_token)).await
+    }
+
+    /// Why a unit is where it is, or nothing if the cluster has none of that name.
+    pub async fn why(&self, name: &str) -> Result<Option<Explanation>, ClientError> {
+        match self.get(&paths::why(name)).await {
+            Err(ClientError::Api { code: 404, .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// How the daemon is.
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        self.get(paths::HEALTH).await
+    }
+
+    async fn pages<P: DeserializeOwned, T>(
+        &self,
+        resource: &str,
+        query: &[(&str, &str)],
+        split: impl Fn(P) -> (Vec<T>, String),
+    ) -> Result<Vec<T>, ClientError> {
+        let (mut items, mut token) = (Vec::new(), String::new());
+        for _ in 0..MAX_PAGES {
+            let query: Vec<_> = query.iter().copied().chain([(paths::QUERY_PAGE, &*token)]).collect();
+            let (page, next) = split(self.get(&paths::list(resource, &query)).await?);
+            items.extend(page);
+            if next.is_empty() {
+                return Ok(items);
+            }
+            token = next;
+        }
+        Err(self.protocol("a list that does not end"))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let (_, body) = self.request(Method::GET, path, None::<&()>).await?;
+        serde_json::from_slice(&body).map_err(|error| self.protocol(error))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Unit>) -> Result<(), ClientError> {
+        self.request(method, path, body).await.map(|_| ())
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.host());
+        let body = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                serde_json::to_vec(body).map_err(|error| self.protocol(error))?
+            }
+            None => Vec::new(),
+        };
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| self.protocol(error))?;
+        let (status, body) = timeout(REQUEST_TIMEOUT, self.exchange(request))
+            .await
+            .map_err(|_| ClientError::Timeout { endpoint: self.endpoint.clone() })??;
+        if status.is_success() { Ok((status, body)) } else { Err(refusal(status, &body)) }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
+        let mut idle = self.idle.lock().await;
+        let mut sender = match idle.take() {
+            Some(sender) => sender,
+            None => self.dial().await?,
+        };
+        let response = match sender.try_send_request(request).await {
+            Ok(response) => response,
+            Err(mut error) => match error.take_message() {
+                // The daemon closed the kept connection before it read the request.
+                Some(request) => {
+                    sender = self.dial().await?;
+                    sender.send_request(request).await.map_err(|error| self.broken(error))?
+                }
+                None => return Err(self.broken(error.into_error())),
+            },
+        };
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    return self.protocol(format!("an answer of more than {MAX_RESPONSE_BYTES} bytes"));
+                }
+                ClientError::Broken { endpoint: self.endpoint.clone(), detail: error.to_string() }
+            })?
+            .to_bytes();
+        *idle = Some(sender);
+        Ok((status, body))
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+        let connect = |source| ClientError::Connect { endpoint: self.endpoint.clone(), source };
+        match &self.endpoint {
+            Endpoint::Unix(path) => self.handshake(UnixStream::connect(path).await.map_err(connect)?).await,
+            Endpoint::Http(authority) => self.handshake(TcpStream::connect(authority).await.map_err(connect)?).await,
+        }
+    }
+
+    async fn handshake<S>(&self, stream: S) -> Result<SendRequest<Full<Bytes>>, ClientError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.protocol(error))?;
+        // Its errors reach the sender; it ends when the client or the daemon closes.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn host(&self) -> &str {
+        match &self.endpoint {
+            Endpoint::Unix(_) => "localhost",
+            Endpoint::Http(authority) => authority,
+        }
+    }
+
+    fn broken(&self, error: hyper::Error) -> ClientError {
+        if error.is_parse() {
+            return self.protocol(error);
+        }
+        ClientError::Broken { endpoint: self.endpoint.clone(), detail: error.to_string() }
+    }
+
+    fn protocol(&self, detail: impl ToString) -> ClientError {
+        ClientError::Protocol { endpoint: self.endpoint.clone(), detail: detail.to_string() }
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let message = serde_json::from_slice::<ErrorBody>(body)
+        .map(|body| body.error.message)
+        .ok()
+        .filter(|message| !message.is_empty())
+        .unwrap_or_else(|| format!("the daemon answered {status}"));
+    ClientError::Api { code: status.as_u16(), message }
+}
+
+#[cfg(test)]
+mod tests;
