@@ -1,1 +1,20 @@
 //! PURE. One machine's mind: from a schedule and observed units to ordered operations.
+//!
+//! Inputs: [`Event`]s (what the disk held at boot, schedules and texts from the store, unit states from systemd,
+//! results of operations, time). Outputs: [`Effect`]s (persist, fetch a text, change unit files with one reload,
+//! start, stop, observe, publish).
+//!
+//! Invariant: a unit is stopped only because a schedule that this agent accepted says so: of the same cluster and
+//! of a higher generation than the one it held (promises P1, P3). Silence, whatever its cause, changes nothing.
+//! Invariant: a schedule is persisted before it is acted on, so that a machine can boot alone (P2).
+//! Invariant: one unit's failure never holds another one up: each unit has its own steps; only file changes are
+//! batched, for the sake of one daemon-reload.
+
+mod agent;
+mod event;
+mod held;
+mod local;
+
+pub use agent::Agent;
+pub use event::{Effect, Event, FileOp, Installed, JobResult, Observation, Token};
+pub use held::Held;

@@ -1,1 +1,20 @@
 //! PURE. The leader's mind: who runs what, and why.
+//!
+//! Inputs: [`Event`]s (store connected, leader changed, cluster snapshot and changes, results of commits, time).
+//! Outputs: [`Effect`]s (campaign, watch the cluster, commit one fenced transaction, say what was decided).
+//!
+//! Invariant: a schedule is written only by [`Effect::Commit`], and each such transaction compares the leader
+//! key and every schedule that it replaces (promise P3).
+//! Invariant: a unit leaves a machine only because its user said so, a constraint forbids it there, or the
+//! machine is lost *and* another one can take it (promise P1).
+//! Invariant: no committed schedule breaks a constraint (promise P5), and every entry carries its cause (P6).
+
+mod demand;
+mod engine;
+mod explain;
+mod liveness;
+mod schedule;
+
+pub use engine::{Effect, Engine, Event, Outcome, Settings, Ticket};
+pub use explain::{Explanation, Verdict, explain};
+pub use schedule::{Decision, MAX_UNITS_PER_MACHINE, Reason};

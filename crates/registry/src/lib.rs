@@ -1,1 +1,25 @@
 //! PURE. What the cluster knows, as types and as keys.
+//!
+//! Inputs: key/value pairs read from the store, and watch events. Outputs: typed values, a
+//! [`ClusterSnapshot`], and transactions ([`Txn`]) that say what to compare and what to write.
+//!
+//! Invariant: each key has one writer ([`keys`]), so no two parts of Flota overwrite each other.
+//! Invariant: a value that cannot be decoded is never taken for an absent one ([`ClusterSnapshot::is_unreadable`]).
+
+pub mod codec;
+pub mod keys;
+mod model;
+mod snapshot;
+mod txn;
+
+pub use codec::CodecError;
+pub use keys::Key;
+pub use model::{
+    Capacity, Cluster, ClusterId, DesiredState, DesiredUnit, Generation, IdError, Leader, Machine, MachineId, Millis,
+    ObservedUnit, Report, Schedule, ScheduledUnit, TargetState, UnitStates,
+};
+pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue};
+pub use txn::{
+    Compare, Fence, LeaseId, MAX_OPS_PER_TXN, MAX_TXN_BYTES, Op, ScheduleWrite, Txn, campaign, collect_files,
+    commit_schedules, create_cluster, destroy_unit, publish_report, put_machine, put_unit,
+};

@@ -1,0 +1,142 @@
+//! What an agent is told, and what it asks for.
+
+use std::collections::BTreeMap;
+
+use flota_registry::{Report, Schedule, UnitStates};
+use flota_unit::{UnitHash, UnitName};
+
+use crate::Held;
+
+/// Numbers an [`Effect::Observe`], so that an answer from before an operation is not taken for one after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub(crate) u64);
+
+/// A unit file in Flota's own folder on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installed {
+    /// Its content.
+    pub hash: UnitHash,
+    /// Whether systemd's runtime folder links to it. Such links do not outlive a reboot.
+    pub linked: bool,
+}
+
+/// One unit as systemd described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Which unit.
+    pub unit: UnitName,
+    /// systemd's words.
+    pub states: UnitStates,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_unix_ms: Option<u64>,
+}
+
+/// How a systemd job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobResult {
+    /// systemd did it.
+    Done,
+    /// systemd refused or failed; in words.
+    Failed(String),
+    /// systemd could not be asked, or the answer was lost: nothing is known.
+    Lost,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The daemon started. Always the first event.
+    Boot {
+        /// What the disk held.
+        held: Held,
+        /// The kernel's boot id.
+        boot_id: String,
+        /// The unit files in Flota's folder.
+        installed: BTreeMap<UnitName, Installed>,
+    },
+    /// The store holds this schedule for this machine.
+    Schedule(Schedule),
+    /// The answer to [`Effect::Fetch`].
+    Text {
+        /// Which text.
+        hash: UnitHash,
+        /// The text.
+        text: String,
+    },
+    /// The store is reached again and has none of this machine's reports under its lease.
+    Connected,
+    /// systemd says that these units may have changed; none: any may have.
+    Changed(Option<Vec<UnitName>>),
+    /// The answer to [`Effect::Observe`].
+    Observed {
+        /// The question.
+        token: Token,
+        /// One entry per unit that was asked about.
+        units: Vec<Observation>,
+    },
+    /// The answer to [`Effect::ChangeFiles`], after the daemon-reload: the operations that failed, and why.
+    FilesChanged(BTreeMap<UnitName, String>),
+    /// The answer to [`Effect::Start`].
+    Started(UnitName, JobResult),
+    /// The answer to [`Effect::Stop`].
+    Stopped(UnitName, JobResult),
+    /// The [`crate::Agent::deadline`] passed.
+    Tick,
+}
+
+/// One change of a unit file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileOp {
+    /// Write the file and link it.
+    Install {
+        /// Which unit.
+        unit: UnitName,
+        /// Its text.
+        text: String,
+    },
+    /// Link the file that is there.
+    Link {
+        /// Which unit.
+        unit: UnitName,
+    },
+    /// Remove link and file, and let systemd forget a failure of the unit.
+    Remove {
+        /// Which unit.
+        unit: UnitName,
+    },
+}
+
+impl FileOp {
+    /// The unit that it is about.
+    pub fn unit(&self) -> &UnitName {
+        match self {
+            FileOp::Install { unit, .. } | FileOp::Link { unit } | FileOp::Remove { unit } => unit,
+        }
+    }
+}
+
+/// What the shell is to do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this to the disk, durably, before the effects that follow.
+    Persist(Held),
+    /// Fetch the text of this content from the store; answer with [`Event::Text`]. Unanswered while the store is away.
+    Fetch(UnitHash),
+    /// Carry these out, then one daemon-reload; answer with [`Event::FilesChanged`]. One at a time.
+    ChangeFiles(Vec<FileOp>),
+    /// Start the unit; answer with [`Event::Started`] when its job has ended.
+    Start(UnitName),
+    /// Stop the unit; answer with [`Event::Stopped`] when its job has ended.
+    Stop(UnitName),
+    /// Ask systemd for the states of these units; answer with [`Event::Observed`].
+    Observe {
+        /// Comes back with the answer.
+        token: Token,
+        /// Which units.
+        units: Vec<UnitName>,
+    },
+    /// Publish this report, if the store is reached.
+    Publish(Report),
+    /// Tell the operator that a schedule was refused, and why.
+    Refused(String),
+}

@@ -1,0 +1,346 @@
+//! The engine's state machine: leadership, the cluster it sees, and when it makes a pass.
+
+use std::collections::BTreeSet;
+
+use flota_registry::{
+    Change, ClusterSnapshot, Entry, Fence, Key, Leader, LeaseId, MachineId, Millis, Txn, campaign, collect_files,
+    commit_schedules,
+};
+use flota_unit::UnitName;
+
+use crate::demand::Demands;
+use crate::liveness::Liveness;
+use crate::schedule::{Decision, plan};
+
+/// How long a candidate waits for the outcome before it campaigns again.
+const CAMPAIGN_RETRY: Millis = Millis(1000);
+/// How long a pass waits after a commit that failed or was refused.
+const COMMIT_RETRY: Millis = Millis(500);
+/// Most unused unit file texts removed at once.
+const MAX_FILES_COLLECTED: usize = 50;
+
+/// The engine's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long after its lease a machine is still waited for.
+    pub grace: Millis,
+    /// How long events are gathered into one pass.
+    pub gather: Millis,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { grace: Millis(5000), gather: Millis(2) }
+    }
+}
+
+/// Names a commit, so that its outcome finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable, at this revision.
+    Committed(i64),
+    /// A compare did not hold: nothing was written.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The store is reached, this machine has its lease, and the leader key was read and is watched.
+    Connected {
+        /// This machine's lease.
+        lease: LeaseId,
+        /// The leader key.
+        leader: Option<Entry<Leader>>,
+    },
+    /// The store is out of reach, or this machine's lease is gone.
+    Disconnected,
+    /// The leader key changed.
+    LeaderChanged(Option<Entry<Leader>>),
+    /// The answer to [`Effect::LoadCluster`].
+    Snapshot(Box<ClusterSnapshot>),
+    /// The cluster changed.
+    Changes {
+        /// To this revision.
+        revision: i64,
+        /// In this way.
+        changes: Vec<Change>,
+    },
+    /// The answer to [`Effect::Commit`].
+    Finished {
+        /// Which commit.
+        ticket: Ticket,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The [`Engine::deadline`] passed.
+    Tick,
+}
+
+/// What the shell is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Commit this; its outcome shows as [`Event::LeaderChanged`].
+    Campaign(Txn),
+    /// Read everything under the prefix, then watch it from the next revision on.
+    LoadCluster,
+    /// Stop that watch.
+    DropCluster,
+    /// Commit this and answer with [`Event::Finished`].
+    Commit {
+        /// Names it.
+        ticket: Ticket,
+        /// What to commit.
+        txn: Txn,
+    },
+    /// Write down what was decided.
+    Record(Vec<Decision>),
+    /// Write down that these wanted units became unplaceable.
+    RecordUnplaced(Vec<UnitName>),
+    /// Write down that the engine stands still, and why.
+    RecordFrozen(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// No store, so no role.
+    Away,
+    /// Somebody else leads.
+    Follower { lease: LeaseId },
+    /// Campaigning; `seen` is what the leader key was.
+    Candidate { lease: LeaseId, seen: Option<i64>, since: Millis },
+    /// This machine leads.
+    Leader { lease: LeaseId, fence: Fence },
+}
+
+/// One machine's engine. Every machine runs one; the one that holds the leader key makes passes.
+#[derive(Debug)]
+pub struct Engine {
+    me: MachineId,
+    settings: Settings,
+    role: Role,
+    snapshot: Option<ClusterSnapshot>,
+    demands: Demands,
+    liveness: Liveness,
+    /// When the next pass is due; none when nothing changed.
+    pass_due: Option<Millis>,
+    last_pass: Millis,
+    in_flight: Option<Ticket>,
+    tickets: u64,
+    /// The revision of the last own commit: no pass before the snapshot shows it.
+    committed: i64,
+    unplaced: BTreeSet<UnitName>,
+    frozen: Option<String>,
+}
+
+impl Engine {
+    /// The engine of machine `me`, out of reach of any store.
+    pub fn new(me: MachineId, settings: Settings) -> Engine {
+        Engine {
+            me,
+            settings,
+            role: Role::Away,
+            snapshot: None,
+            demands: Demands::default(),
+            liveness: Liveness::default(),
+            pass_due: None,
+            last_pass: Millis::default(),
+            in_flight: None,
+            tickets: 0,
+            committed: 0,
+            unplaced: BTreeSet::new(),
+            frozen: None,
+        }
+    }
+
+    /// Whether this machine leads, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader { .. })
+    }
+
+    /// When [`Event::Tick`] is wanted, if nothing happens before.
+    pub fn deadline(&self, now: Millis) -> Option<Millis> {
+        match self.role {
+            Role::Candidate { since, .. } => Some(since.plus(CAMPAIGN_RETRY)),
+            Role::Leader { .. } => {
+                let pass = self.pass_due.filter(|_| self.may_pass());
+                [pass, self.liveness.next_loss(now, self.settings.grace)].into_iter().flatten().min()
+            }
+            Role::Away | Role::Follower { .. } => None,
+        }
+    }
+
+    /// Takes in one event.
+    #[must_use]
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Connected { lease, leader } => self.follow(now, lease, leader.as_ref(), &mut effects),
+            Event::Disconnected => self.step_down(Role::Away, &mut effects),
+            Event::LeaderChanged(leader) => {
+                if let Some(lease) = self.lease() {
+                    self.follow(now, lease, leader.as_ref(), &mut effects);
+                }
+            }
+            Event::Snapshot(snapshot) => {
+                self.snapshot = Some(*snapshot);
+                self.liveness.forget();
+                self.pass_due = Some(now);
+            }
+            Event::Changes { revision, changes } => self.take_changes(now, revision, &changes),
+            Event::Finished { ticket, outcome } => self.finish_commit(now, ticket, &outcome),
+            Event::Tick => {
+                if let Role::Candidate { lease, seen, since } = self.role
+                    && now.since(since) >= CAMPAIGN_RETRY
+                {
+                    self.campaign(now, lease, seen, &mut effects);
+                }
+            }
+        }
+        self.pass(now, &mut effects);
+        effects
+    }
+
+    fn lease(&self) -> Option<LeaseId> {
+        match self.role {
+            Role::Away => None,
+            Role::Follower { lease } | Role::Candidate { lease, .. } | Role::Leader { lease, .. } => Some(lease),
+        }
+    }
+
+    /// Draws the consequence of the leader key as it is now.
+    fn follow(&mut self, now: Millis, lease: LeaseId, leader: Option<&Entry<Leader>>, effects: &mut Vec<Effect>) {
+        match leader {
+            Some(entry) if entry.value.machine != self.me => self.step_down(Role::Follower { lease }, effects),
+            Some(entry) if entry.lease == Some(lease) => {
+                let role = Role::Leader { lease, fence: Fence { mod_revision: entry.mod_revision } };
+                if self.role != role {
+                    self.step_down(role, effects);
+                    effects.push(Effect::LoadCluster);
+                }
+            }
+            // The key of this machine's daemon before it restarted: it would only die with its old lease.
+            Some(entry) => self.campaign(now, lease, Some(entry.mod_revision), effects),
+            None => self.campaign(now, lease, None, effects),
+        }
+    }
+
+    fn campaign(&mut self, now: Millis, lease: LeaseId, seen: Option<i64>, effects: &mut Vec<Effect>) {
+        self.step_down(Role::Candidate { lease, seen, since: now }, effects);
+        effects.push(Effect::Campaign(campaign(&self.me, lease, seen)));
+    }
+
+    /// Enters `role` with nothing left over from the one before.
+    fn step_down(&mut self, role: Role, effects: &mut Vec<Effect>) {
+        if self.is_leader() {
+            effects.push(Effect::DropCluster);
+        }
+        self.role = role;
+        self.snapshot = None;
+        self.pass_due = None;
+        self.in_flight = None;
+        self.unplaced.clear();
+        self.frozen = None;
+    }
+
+    fn take_changes(&mut self, now: Millis, revision: i64, changes: &[Change]) {
+        let Some(snapshot) = &mut self.snapshot else { return };
+        snapshot.apply(revision, changes);
+        // Reports say how things are, not how they should be: they are no reason for a pass.
+        let matters = |change: &Change| {
+            let (Change::Put(flota_registry::KeyValue { key, .. }) | Change::Delete { key }) = change;
+            !matches!(Key::parse(key), None | Some(Key::Report(_) | Key::Leader))
+        };
+        if self.pass_due.is_none() && changes.iter().any(matters) {
+            self.pass_due = Some(now.plus(self.settings.gather));
+        }
+    }
+
+    fn finish_commit(&mut self, now: Millis, ticket: Ticket, outcome: &Outcome) {
+        if self.in_flight != Some(ticket) {
+            return; // Of an earlier leadership.
+        }
+        self.in_flight = None;
+        match outcome {
+            Outcome::Committed(revision) => self.committed = *revision,
+            Outcome::Refused | Outcome::Unknown => self.pass_due = Some(now.plus(COMMIT_RETRY)),
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        let seen = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.revision() >= self.committed);
+        seen && self.in_flight.is_none()
+    }
+
+    /// Makes a pass when one is due and the outcome of the last one is known and visible.
+    fn pass(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let Role::Leader { fence, .. } = self.role else { return };
+        if !self.may_pass() {
+            return;
+        }
+        let Some(snapshot) = &self.snapshot else { return };
+        let loss = self.liveness.next_loss(self.last_pass, self.settings.grace).is_some_and(|at| at <= now);
+        if !loss && self.pass_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.pass_due = None;
+        self.last_pass = now;
+        self.liveness.observe(snapshot, now);
+        let Some(cluster) = snapshot.cluster().map(|entry| entry.value.id.clone()) else { return };
+        if let Some(why) = unreadable_schedule(snapshot) {
+            if self.frozen.as_ref() != Some(&why) {
+                self.frozen = Some(why.clone());
+                effects.push(Effect::RecordFrozen(why));
+            }
+            return;
+        }
+        self.frozen = None;
+        self.demands.refresh(snapshot);
+        let (liveness, grace) = (&self.liveness, self.settings.grace);
+        let plan = plan(snapshot, &cluster, &self.demands, |id| liveness.standing(id, now, grace));
+        let txn = if plan.writes.is_empty() {
+            unused_files(snapshot, fence)
+        } else {
+            Some(commit_schedules(fence, &plan.writes))
+        };
+        if !plan.decisions.is_empty() {
+            effects.push(Effect::Record(plan.decisions));
+        }
+        let fresh: Vec<UnitName> = plan.unplaced.difference(&self.unplaced).cloned().collect();
+        if !fresh.is_empty() {
+            effects.push(Effect::RecordUnplaced(fresh));
+        }
+        self.unplaced = plan.unplaced;
+        if let Some(txn) = txn {
+            self.tickets += 1;
+            let ticket = Ticket(self.tickets);
+            self.in_flight = Some(ticket);
+            effects.push(Effect::Commit { ticket, txn });
+        }
+    }
+}
+
+/// A schedule that a later version wrote: what its machine runs is unknown, so nothing may be placed.
+fn unreadable_schedule(snapshot: &ClusterSnapshot) -> Option<String> {
+    let mut found = snapshot.unreadable().iter().filter(|(key, _)| matches!(key, Key::Schedule(_) | Key::Cluster));
+    found.next().map(|(key, why)| format!("{key}: {why}"))
+}
+
+/// Texts that no unit and no schedule refers to. None while a unit cannot be read: it may refer to any.
+fn unused_files(snapshot: &ClusterSnapshot, fence: Fence) -> Option<Txn> {
+    if snapshot.unreadable().keys().any(|key| matches!(key, Key::Unit(_))) {
+        return None;
+    }
+    let units = snapshot.units().values().map(|entry| entry.value.hash);
+    let schedules = snapshot.schedules().values().flat_map(|entry| entry.value.units.values().map(|unit| unit.hash));
+    let used: BTreeSet<_> = units.chain(schedules).collect();
+    let unused = snapshot.files().iter().filter(|(hash, _)| !used.contains(*hash));
+    let unused: Vec<_> = unused.take(MAX_FILES_COLLECTED).map(|(hash, entry)| (*hash, entry.mod_revision)).collect();
+    (!unused.is_empty()).then(|| collect_files(fence, &unused))
+}

@@ -1,0 +1,139 @@
+//! Filter: may this unit be on this machine, and if not, why not.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use flota_registry::MachineId;
+use flota_unit::{Requirements, UnitName};
+
+use super::Board;
+use crate::demand::Demands;
+use crate::liveness::Standing;
+
+/// Most units on one machine: its schedule is one value of the store and must stay far below 1.5 MiB.
+pub const MAX_UNITS_PER_MACHINE: usize = 2000;
+
+/// One reason why a unit may not be on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The machine's lease is gone.
+    NotAlive,
+    /// `MachineID=` names another machine.
+    OtherMachine {
+        /// The id that the unit asks for.
+        wanted: String,
+    },
+    /// `MachineMetadata=` asks for a key or value that the machine does not have.
+    Metadata {
+        /// The key.
+        key: String,
+        /// The accepted values.
+        wanted: BTreeSet<String>,
+        /// What the machine has.
+        found: Option<String>,
+    },
+    /// `MachineOf=` names a unit that is not scheduled there.
+    PeerElsewhere {
+        /// The unit that must be there.
+        peer: UnitName,
+    },
+    /// `Conflicts=` of the unit itself matches a unit there.
+    ConflictsWith {
+        /// The unit that is there.
+        other: UnitName,
+    },
+    /// `Conflicts=` of a unit there matches this one.
+    RefusedBy {
+        /// The unit that is there.
+        other: UnitName,
+    },
+    /// `Replaces=` of a unit there matches this one.
+    ReplacedBy {
+        /// The unit that is there.
+        other: UnitName,
+    },
+    /// The machine holds as many units as a schedule may have.
+    Full,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NotAlive => write!(f, "machine does not answer"),
+            Reason::OtherMachine { wanted } => write!(f, "MachineID asks for {wanted}"),
+            Reason::Metadata { key, wanted, found } => {
+                let wanted = wanted.iter().map(|value| format!("{key}={value}")).collect::<Vec<_>>().join(" or ");
+                match found {
+                    Some(value) => write!(f, "MachineMetadata asks for {wanted}, machine has {key}={value}"),
+                    None => write!(f, "MachineMetadata asks for {wanted}, machine has no {key}"),
+                }
+            }
+            Reason::PeerElsewhere { peer } => write!(f, "MachineOf asks for {peer}, which is not scheduled there"),
+            Reason::ConflictsWith { other } => write!(f, "Conflicts matches {other}, which is there"),
+            Reason::RefusedBy { other } => write!(f, "{other} is there and its Conflicts matches this unit"),
+            Reason::ReplacedBy { other } => write!(f, "{other} is there and its Replaces matches this unit"),
+            Reason::Full => write!(f, "machine holds {MAX_UNITS_PER_MACHINE} units, the most that a schedule can"),
+        }
+    }
+}
+
+/// Which reasons are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ignoring {
+    /// None: may the unit be placed there?
+    Nothing,
+    /// Fullness: may a unit that is there stay?
+    Fullness,
+}
+
+/// Why `name` may not be on machine `id`; empty when it may. The unit itself, if it is there, does not count.
+pub(crate) fn reasons(
+    board: &Board<'_>,
+    demands: &Demands,
+    name: &UnitName,
+    needs: &Requirements,
+    id: &MachineId,
+    ignoring: Ignoring,
+) -> Vec<Reason> {
+    let mut found = Vec::new();
+    let Some(seat) = board.seat(id) else {
+        return vec![Reason::NotAlive];
+    };
+    let (Some(machine), Standing::Alive) = (seat.machine, seat.standing) else {
+        return vec![Reason::NotAlive];
+    };
+    if !needs.matches_machine_id(id.as_str()) {
+        found.push(Reason::OtherMachine { wanted: needs.machine_id.clone().unwrap_or_default() });
+    }
+    for (key, wanted) in &needs.machine_metadata {
+        let value = machine.metadata.get(key);
+        if !value.is_some_and(|value| wanted.contains(value)) {
+            found.push(Reason::Metadata { key: key.clone(), wanted: wanted.clone(), found: value.cloned() });
+        }
+    }
+    for peer in needs.machine_of.iter().filter(|peer| !seat.units().contains_key(*peer)) {
+        found.push(Reason::PeerElsewhere { peer: peer.clone() });
+    }
+    let others = || seat.units().keys().filter(|other| *other != name);
+    if !needs.conflicts.is_empty() {
+        found.extend(
+            others()
+                .filter(|other| needs.conflicts_with(other))
+                .map(|other| Reason::ConflictsWith { other: other.clone() }),
+        );
+    }
+    for other in seat.guards().iter().filter(|other| *other != name) {
+        let Some(theirs) = demands.requirements(other) else { continue };
+        if theirs.conflicts_with(name) && !needs.conflicts_with(other) {
+            found.push(Reason::RefusedBy { other: other.clone() });
+        }
+        // A circle of Replaces means nothing, as in fleet: otherwise the two would chase each other for ever.
+        if theirs.replaces_unit(name) && !needs.replaces_unit(other) {
+            found.push(Reason::ReplacedBy { other: other.clone() });
+        }
+    }
+    if ignoring != Ignoring::Fullness && seat.units().len() >= MAX_UNITS_PER_MACHINE {
+        found.push(Reason::Full);
+    }
+    found
+}

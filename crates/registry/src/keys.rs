@@ -1,0 +1,108 @@
+//! The key schema: one variant per kind of key, all under one reserved prefix.
+
+use std::fmt;
+
+use flota_unit::{UnitHash, UnitName};
+
+use crate::MachineId;
+
+/// The prefix of everything that is Flota's own; applications cannot reach it (promise P9).
+pub const PREFIX: &str = "/flota/v1/";
+/// The prefix of all desired units.
+pub const UNITS: &str = "/flota/v1/units/";
+/// The prefix of all unit file texts.
+pub const FILES: &str = "/flota/v1/files/";
+/// The prefix of all living machines.
+pub const MACHINES: &str = "/flota/v1/machines/";
+/// The prefix of all schedules.
+pub const SCHEDULES: &str = "/flota/v1/schedules/";
+/// The prefix of all reports.
+pub const REPORTS: &str = "/flota/v1/reports/";
+
+/// A key of Flota's own, and who writes it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// The birth record. Writer: the first daemon.
+    Cluster,
+    /// A unit file's text, shared by all units with the same content. Writer: the API; the leader collects unused ones.
+    File(UnitHash),
+    /// A desired unit. Writer: the API.
+    Unit(UnitName),
+    /// A living machine. Writer: that machine.
+    Machine(MachineId),
+    /// A machine's schedule. Writer: the leader, fenced.
+    Schedule(MachineId),
+    /// A machine's report. Writer: that machine.
+    Report(MachineId),
+    /// The leader's name. Writer: the leader.
+    Leader,
+}
+
+impl Key {
+    /// Reads a key back; `None` for a key that this version does not know.
+    pub fn parse(text: &str) -> Option<Key> {
+        let rest = text.strip_prefix(PREFIX)?;
+        match rest.split_once('/') {
+            None if rest == "cluster" => Some(Key::Cluster),
+            None if rest == "leader" => Some(Key::Leader),
+            None => None,
+            Some(("files", id)) => id.parse().ok().map(Key::File),
+            Some(("units", id)) => id.parse().ok().map(Key::Unit),
+            Some(("machines", id)) => id.parse().ok().map(Key::Machine),
+            Some(("schedules", id)) => id.parse().ok().map(Key::Schedule),
+            Some(("reports", id)) => id.parse().ok().map(Key::Report),
+            Some(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Cluster => write!(f, "{PREFIX}cluster"),
+            Key::File(hash) => write!(f, "{FILES}{hash}"),
+            Key::Unit(name) => write!(f, "{UNITS}{name}"),
+            Key::Machine(id) => write!(f, "{MACHINES}{id}"),
+            Key::Schedule(id) => write!(f, "{SCHEDULES}{id}"),
+            Key::Report(id) => write!(f, "{REPORTS}{id}"),
+            Key::Leader => write!(f, "{PREFIX}leader"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_reads_back() {
+        let machine: MachineId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+        let keys = [
+            Key::Cluster,
+            Key::Leader,
+            Key::File("1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap()),
+            Key::Unit("web@1.service".parse().unwrap()),
+            Key::Machine(machine.clone()),
+            Key::Schedule(machine.clone()),
+            Key::Report(machine),
+        ];
+        for key in keys {
+            let text = key.to_string();
+            assert!(text.starts_with(PREFIX), "{text}");
+            assert_eq!(Key::parse(&text), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_foreign_or_malformed_key_is_none() {
+        for text in [
+            "/elasticsearch/host",
+            "/flota/v1/units/",
+            "/flota/v1/units/no-suffix",
+            "/flota/v1/machines/xyz",
+            "/flota/v1/later/a",
+        ] {
+            assert_eq!(Key::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Intents as transactions: what must still be true, and what is then written at once.
+
+use flota_unit::{UnitFile, UnitHash, UnitName};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::encode;
+use crate::snapshot::FileText;
+use crate::{Cluster, DesiredUnit, Key, Leader, Machine, MachineId, Report, Schedule};
+
+/// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
+pub const MAX_OPS_PER_TXN: usize = 100;
+/// Most bytes of values in one transaction; etcd refuses a request above 1.5 MiB.
+pub const MAX_TXN_BYTES: usize = 1_200_000;
+
+/// A lease's number in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeaseId(pub i64);
+
+/// What must hold for a transaction to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compare {
+    /// The key does not exist.
+    Absent(String),
+    /// The key was last changed by this revision.
+    Unchanged {
+        /// Which key.
+        key: String,
+        /// Its `mod_revision`.
+        mod_revision: i64,
+    },
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Sets a key.
+    Put {
+        /// Which.
+        key: String,
+        /// To what.
+        value: Vec<u8>,
+        /// The lease that it dies with.
+        lease: Option<LeaseId>,
+    },
+    /// Removes a key.
+    Delete {
+        /// Which.
+        key: String,
+    },
+}
+
+/// Compares and, if all hold, writes: one step in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// All must hold.
+    pub compares: Vec<Compare>,
+    /// Carried out together, or not at all.
+    pub ops: Vec<Op>,
+}
+
+impl Txn {
+    /// The bytes of all values.
+    pub fn value_bytes(&self) -> usize {
+        self.ops.iter().map(|op| if let Op::Put { value, .. } = op { value.len() } else { 0 }).sum()
+    }
+
+    fn put<T: Serialize>(mut self, key: &Key, value: &T, lease: Option<LeaseId>) -> Txn {
+        self.ops.push(Op::Put { key: key.to_string(), value: encode(value), lease });
+        self
+    }
+
+    fn delete(mut self, key: &Key) -> Txn {
+        self.ops.push(Op::Delete { key: key.to_string() });
+        self
+    }
+
+    fn if_at(mut self, key: &Key, seen: Option<i64>) -> Txn {
+        let key = key.to_string();
+        self.compares.push(match seen {
+            Some(mod_revision) => Compare::Unchanged { key, mod_revision },
+            None => Compare::Absent(key),
+        });
+        self
+    }
+}
+
+/// Proof of leadership: the leader key as the leader wrote it. Every schedule write compares it (promise P3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The `mod_revision` of [`Key::Leader`]; a leader writes the key once.
+    pub mod_revision: i64,
+}
+
+/// A schedule to write, and the `mod_revision` of the one that it follows (none: there is none yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleWrite {
+    /// Whose.
+    pub machine: MachineId,
+    /// The new value.
+    pub schedule: Schedule,
+    /// What it replaces.
+    pub seen: Option<i64>,
+}
+
+/// Founds the cluster, unless somebody did.
+pub fn create_cluster(cluster: &Cluster) -> Txn {
+    Txn::default().if_at(&Key::Cluster, None).put(&Key::Cluster, cluster, None)
+}
+
+/// Stores a unit and its text, if the unit is still as `seen` (its `mod_revision`; none: it did not exist).
+///
+/// The text is written every time, even when it is known: its new `mod_revision` tells the collector of
+/// unused texts ([`collect_files`]) that somebody wants it.
+pub fn put_unit(name: &UnitName, unit: &DesiredUnit, file: &UnitFile, seen: Option<i64>) -> Txn {
+    let key = Key::Unit(name.clone());
+    let text = FileText { text: file.text().to_owned() };
+    Txn::default().if_at(&key, seen).put(&Key::File(unit.hash), &text, None).put(&key, unit, None)
+}
+
+/// Forgets a unit, if it is still as `seen`.
+pub fn destroy_unit(name: &UnitName, seen: i64) -> Txn {
+    let key = Key::Unit(name.clone());
+    Txn::default().if_at(&key, Some(seen)).delete(&key)
+}
+
+/// Announces a machine for as long as `lease` lives.
+pub fn put_machine(id: &MachineId, machine: &Machine, lease: LeaseId) -> Txn {
+    Txn::default().put(&Key::Machine(id.clone()), machine, Some(lease))
+}
+
+/// Publishes a machine's report for as long as `lease` lives.
+pub fn publish_report(id: &MachineId, report: &Report, lease: LeaseId) -> Txn {
+    Txn::default().put(&Key::Report(id.clone()), report, Some(lease))
+}
+
+/// Takes the lead for as long as `lease` lives, if the leader key is still as `seen`. `seen` is a revision
+/// only where a machine takes over its own key of before its daemon restarted.
+pub fn campaign(machine: &MachineId, lease: LeaseId, seen: Option<i64>) -> Txn {
+    let leader = Leader { machine: machine.clone() };
+    Txn::default().if_at(&Key::Leader, seen).put(&Key::Leader, &leader, Some(lease))
+}
+
+/// Writes schedules, if the writer still leads and each schedule is still the one it was derived from.
+pub fn commit_schedules(fence: Fence, writes: &[ScheduleWrite]) -> Txn {
+    let txn = Txn::default().if_at(&Key::Leader, Some(fence.mod_revision));
+    writes.iter().fold(txn, |txn, write| {
+        let key = Key::Schedule(write.machine.clone());
+        txn.if_at(&key, write.seen).put(&key, &write.schedule, None)
+    })
+}
+
+/// Removes unit file texts that nothing refers to, if the writer still leads and no submit touched them since
+/// (each with the `mod_revision` it was seen at).
+pub fn collect_files(fence: Fence, unused: &[(UnitHash, i64)]) -> Txn {
+    let txn = Txn::default().if_at(&Key::Leader, Some(fence.mod_revision));
+    unused.iter().fold(txn, |txn, (hash, seen)| {
+        let key = Key::File(*hash);
+        txn.if_at(&key, Some(*seen)).delete(&key)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClusterId, DesiredState, Generation};
+
+    fn machine() -> MachineId {
+        "0123456789abcdef0123456789abcdef".parse().unwrap()
+    }
+
+    #[test]
+    fn a_schedule_write_is_fenced_twice() {
+        let cluster: ClusterId = "00000000000000000000000000000001".parse().unwrap();
+        let schedule = Schedule { cluster, generation: Generation(4), units: Default::default() };
+        let write = ScheduleWrite { machine: machine(), schedule, seen: Some(9) };
+        let txn = commit_schedules(Fence { mod_revision: 7 }, &[write]);
+        assert_eq!(
+            txn.compares,
+            [
+                Compare::Unchanged { key: "/flota/v1/leader".into(), mod_revision: 7 },
+                Compare::Unchanged { key: format!("/flota/v1/schedules/{}", machine()), mod_revision: 9 },
+            ]
+        );
+        assert_eq!(txn.ops.len(), 1);
+    }
+
+    #[test]
+    fn a_submit_touches_the_text_so_that_it_is_not_collected() {
+        let file = UnitFile::parse("[Service]\nExecStart=/bin/sleep 100\n").unwrap();
+        let unit = DesiredUnit { hash: file.hash(), desired: DesiredState::Inactive };
+        let txn = put_unit(&"a.service".parse().unwrap(), &unit, &file, None);
+        assert_eq!(txn.compares, [Compare::Absent("/flota/v1/units/a.service".into())]);
+        let keys: Vec<_> = txn
+            .ops
+            .iter()
+            .map(|op| matches!(op, Op::Put { key, .. } if key.contains(&unit.hash.to_string())))
+            .collect();
+        assert_eq!(keys, [true, false]);
+    }
+
+    #[test]
+    fn the_lead_is_taken_only_from_nobody_or_from_oneself() {
+        assert_eq!(campaign(&machine(), LeaseId(1), None).compares, [Compare::Absent("/flota/v1/leader".into())]);
+        let txn = campaign(&machine(), LeaseId(1), Some(3));
+        assert_eq!(txn.compares, [Compare::Unchanged { key: "/flota/v1/leader".into(), mod_revision: 3 }]);
+    }
+}
