@@ -1,1 +1,17 @@
 //! IO. The etcd v3 client that every part of Flota speaks to its store with.
+//!
+//! It turns the registry's [`flota_registry::Txn`], prefixes and watch events into etcd v3 calls, the same whether
+//! the store is the embedded one or a real etcd. Every call is bounded in time; nothing is retried here, because
+//! only the caller knows what a retry means.
+
+mod client;
+mod config;
+mod error;
+mod lease;
+mod watch;
+
+pub use client::{Committed, StoreClient};
+pub use config::{ClientConfig, TlsFiles};
+pub use error::EtcdError;
+pub use lease::KeepAlive;
+pub use watch::{Batch, Watch};

@@ -1,0 +1,85 @@
+//! What can go wrong between Flota and its store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A failed call to the store.
+#[derive(Debug, thiserror::Error)]
+pub enum EtcdError {
+    /// An endpoint's text is not understood.
+    #[error("store endpoint `{endpoint}` is not of the form http://HOST:PORT, https://HOST:PORT or unix:/PATH")]
+    Endpoint {
+        /// As configured.
+        endpoint: String,
+    },
+    /// `https` endpoints without certificates.
+    #[error("store endpoint `{endpoint}` needs [tls] ca, cert and key in the configuration")]
+    TlsMissing {
+        /// As configured.
+        endpoint: String,
+    },
+    /// A certificate or key cannot be read.
+    #[error("{path}")]
+    TlsFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up with these certificates.
+    #[error("TLS to the store cannot be set up")]
+    Tls(#[source] tonic::transport::Error),
+    /// The store did not answer in time.
+    #[error("store did not answer within {} s", limit.as_secs_f32())]
+    Timeout {
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The store refused, or is out of reach.
+    #[error(transparent)]
+    Call(#[from] etcd_client::Error),
+    /// The watch cannot go on: history was compacted away. Read everything again, then watch.
+    #[error("watch fell behind: history up to revision {revision} is compacted")]
+    Compacted {
+        /// The compact revision.
+        revision: i64,
+    },
+    /// The store ended the stream.
+    #[error("store ended the {what}: {reason}")]
+    Ended {
+        /// A watch or a keep-alive.
+        what: &'static str,
+        /// Its words.
+        reason: String,
+    },
+    /// The lease is gone.
+    #[error("lease {id:x} has expired")]
+    LeaseExpired {
+        /// Which lease.
+        id: i64,
+    },
+}
+
+impl EtcdError {
+    /// Whether the store may have carried the call out although no answer came.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            EtcdError::Timeout { .. } => true,
+            EtcdError::Call(etcd_client::Error::GRpcStatus(status)) => {
+                use tonic::Code::{Cancelled, DeadlineExceeded, Internal, Unavailable, Unknown};
+                matches!(status.code(), Cancelled | DeadlineExceeded | Internal | Unavailable | Unknown)
+            }
+            EtcdError::Call(etcd_client::Error::TransportError(_) | etcd_client::Error::IoError(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// What the store itself answered (an etcd error text), if it did answer.
+    pub fn status(&self) -> Option<&tonic::Status> {
+        match self {
+            EtcdError::Call(etcd_client::Error::GRpcStatus(status)) => Some(status),
+            _ => None,
+        }
+    }
+}
