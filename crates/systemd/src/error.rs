@@ -11,8 +11,8 @@ pub enum SystemdError {
     /// The system bus does not answer.
     #[error("cannot reach the system bus (is dbus installed and running?)")]
     NoBus(#[source] zbus::Error),
-    /// The bus is there, but PID 1 is something else than systemd.
-    #[error("systemd is not running: nobody owns org.freedesktop.systemd1 on the system bus")]
+    /// The machine was not booted with systemd (`man sd_booted`).
+    #[error("systemd is not running as PID 1: there is no /run/systemd/system")]
     NotSystemd,
     /// systemd refused the request and said why.
     #[error("systemd refused to {operation} {object}: {message} ({name})")]

@@ -163,3 +163,54 @@ impl Drop for Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn endings_are_forgotten_when_no_call_can_want_them() {
+        let jobs = Arc::new(Jobs::default());
+        jobs.ended("/0", JobOutcome::Done).unwrap();
+        let first = jobs.ticket();
+        jobs.ended("/1", JobOutcome::Done).unwrap();
+        let second = jobs.ticket();
+        jobs.ended("/2", JobOutcome::Failed).unwrap();
+        assert_eq!(jobs.lock().ended.len(), 2, "the one before all tickets was not kept");
+        assert_eq!(first.outcome("/1").await.unwrap(), JobOutcome::Done);
+        assert_eq!(jobs.lock().ended.len(), 1, "only the older one is forgotten");
+        assert_eq!(second.outcome("/2").await.unwrap(), JobOutcome::Failed);
+        assert!(jobs.lock().ended.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_ending_before_the_ticket_is_another_jobs() {
+        let jobs = Arc::new(Jobs::default());
+        let other = jobs.ticket();
+        jobs.ended("/1", JobOutcome::Failed).unwrap();
+        let wait = tokio::spawn(jobs.ticket().outcome_of("/1"));
+        tokio::task::yield_now().await;
+        jobs.ended("/1", JobOutcome::Done).unwrap();
+        assert_eq!(wait.await.unwrap().unwrap(), JobOutcome::Done);
+        drop(other);
+    }
+
+    #[tokio::test]
+    async fn a_flood_within_one_call_gives_up_instead_of_growing() {
+        let jobs = Arc::new(Jobs::default());
+        let ticket = jobs.ticket();
+        for n in 0..MAX_EARLY_JOBS {
+            jobs.ended(&format!("/{n}"), JobOutcome::Done).unwrap();
+        }
+        assert!(jobs.ended("/one-more", JobOutcome::Done).is_err());
+        jobs.close();
+        assert!(matches!(ticket.outcome("/0").await, Err(SystemdError::Disconnected)));
+        assert!(jobs.lock().open.is_empty());
+    }
+
+    impl Ticket {
+        async fn outcome_of(self, job: &'static str) -> Result<JobOutcome, SystemdError> {
+            self.outcome(job).await
+        }
+    }
+}

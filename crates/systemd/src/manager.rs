@@ -22,6 +22,9 @@ const MAX_CALL_TIME: Duration = Duration::from_secs(120);
 /// Property reads under way at the same time; more gain nothing, PID 1 answers one after the other.
 const MAX_CONCURRENT_READS: usize = 64;
 
+/// This directory exists when PID 1 is systemd, and only then.
+const BOOTED: &str = "/run/systemd/system";
+
 /// A running job of the same unit gives way to the new one.
 const JOB_MODE: &str = "replace";
 
@@ -74,6 +77,9 @@ impl Drop for Inner {
 impl Systemd {
     /// Connects over the system bus.
     pub async fn connect() -> Result<(Self, Signals), SystemdError> {
+        if !Path::new(BOOTED).is_dir() {
+            return Err(SystemdError::NotSystemd);
+        }
         let connection = Builder::system().method_timeout(MAX_CALL_TIME).build().await.map_err(SystemdError::NoBus)?;
         Self::connect_to(connection).await
     }
@@ -98,7 +104,10 @@ impl Systemd {
         version.map_err(|e| SystemdError::from_bus("read", "systemd's version", e))
     }
 
-    /// Links unit files into `/run/systemd/system`, in place of links of the same name. A reload makes them known.
+    /// Links unit files into `/run/systemd/system`, in place of links of the same name.
+    ///
+    /// systemd reads the file of a unit that it does not hold in memory when the unit is asked for; only a unit that runs or failed
+    /// keeps its old file until [`Systemd::reload`].
     pub async fn link(&self, paths: &[PathBuf]) -> Result<(), SystemdError> {
         if paths.is_empty() {
             return Ok(());
@@ -111,6 +120,21 @@ impl Systemd {
 
     /// Removes the links of these units from `/run/systemd/system`. A name without a link is no error.
     pub async fn unlink(&self, names: &[String]) -> Result<(), SystemdError> {
+        match self.unlink_together(names).await {
+            // One unknown name fails the whole call, and it is not said which one.
+            Err(error) if error.is_no_such_unit() => {}
+            other => return other,
+        }
+        for name in names {
+            match self.unlink_together(std::slice::from_ref(name)).await {
+                Err(error) if !error.is_no_such_unit() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn unlink_together(&self, names: &[String]) -> Result<(), SystemdError> {
         if names.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use zbus::{
     Connection, MatchRule, Message, MessageStream,
     fdo::{self, DBusProxy},
     message::Type,
-    names::OwnedUniqueName,
+    names::{MemberName, OwnedUniqueName},
 };
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
     signals::{Queue, unit_of_path},
 };
 
-pub(crate) const BUS_NAME: &str = "org.freedesktop.systemd1";
-const ROOT_PATH: &str = "/org/freedesktop/systemd1";
+const BUS_NAME: &str = "org.freedesktop.systemd1";
+pub(crate) const ROOT_PATH: &str = "/org/freedesktop/systemd1";
 
 /// Messages that may wait for this task inside the bus library. The task drains without waiting, so this only evens out bursts;
 /// when it is full the library stops reading the socket for a moment and nothing is lost.
@@ -84,7 +84,8 @@ async fn systemd_owner(connection: &Connection) -> Result<OwnedUniqueName, Syste
     let bus = DBusProxy::new(connection).await.map_err(fail)?;
     match bus.get_name_owner(BUS_NAME.try_into().map_err(fail)?).await {
         Ok(owner) => Ok(owner),
-        Err(fdo::Error::NameHasNoOwner(_)) => Err(SystemdError::NotSystemd),
+        // On its way back after daemon-reexec, or not yet on the bus early in the boot.
+        Err(fdo::Error::NameHasNoOwner(_)) => Err(SystemdError::Disconnected),
         Err(error) => Err(fail(error.into())),
     }
 }
@@ -105,7 +106,7 @@ async fn systemd_signals(connection: &Connection, owner: Option<&OwnedUniqueName
 /// caller that reads after each hint would answer its own echo for ever. What a new unit does comes as `JobRemoved`.
 fn route(message: &Message, sinks: &Sinks) -> Result<(), SystemdError> {
     let header = message.header();
-    match header.member().map(|m| m.as_str()) {
+    match header.member().map(MemberName::as_str) {
         Some("PropertiesChanged") => {
             if let Some(unit) = header.path().and_then(|p| unit_of_path(p.as_str())) {
                 sinks.queue.unit_changed(unit);

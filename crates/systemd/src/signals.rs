@@ -147,7 +147,7 @@ fn unescape_label(label: &str) -> Option<String> {
 }
 
 /// The object path of a unit, as systemd writes it: everything but letters and digits is escaped, and so is a leading digit.
-#[cfg(any(test, feature = "fake"))]
+#[cfg(feature = "fake")]
 pub(crate) fn path_of_unit(unit: &str) -> String {
     use std::fmt::Write as _;
 
@@ -164,4 +164,62 @@ pub(crate) fn path_of_unit(unit: &str) -> String {
         }
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, unit: Option<&str>) {
+        assert_eq!(unit_of_path(&format!("{UNIT_PATH_PREFIX}{path}")).as_deref(), unit);
+    }
+
+    #[test]
+    fn paths_are_decoded_as_systemd_encodes_them() {
+        check("dbus_2eservice", Some("dbus.service"));
+        check("web_401_2eservice", Some("web@1.service"));
+        check("system_2dflota_5cx2dprobe_2eslice", Some(r"system-flota\x2dprobe.slice"));
+        check("_30a_2eservice", Some("0a.service"));
+        check("a_5fb_3ac_2eservice", Some("a_b:c.service"));
+        check("_", Some(""));
+        check("a_", None);
+        check("a_4", None);
+        check("a_zz", None);
+        check("a/b", None);
+        check("a_ff", None);
+        assert_eq!(unit_of_path("/org/freedesktop/systemd1/job/7"), None);
+        assert_eq!(unit_of_path("/org/freedesktop/systemd1"), None);
+    }
+
+    #[cfg(feature = "fake")]
+    #[test]
+    fn encoding_and_decoding_are_inverse() {
+        for unit in ["dbus.service", "web@1.service", r"a\x2db_c.mount", "0.slice", "", "-.mount"] {
+            assert_eq!(unit_of_path(&path_of_unit(unit)).as_deref(), Some(unit));
+        }
+    }
+
+    #[test]
+    fn a_closed_queue_is_read_to_its_end() {
+        let queue = Arc::new(Queue::default());
+        queue.unit_changed("a.service".to_owned());
+        queue.close();
+        let mut signals = queue.receiver();
+        assert_eq!(signals.try_recv(), Some(Signal::UnitChanged("a.service".to_owned())));
+        assert!(queue.lock().closed);
+    }
+
+    #[test]
+    fn overflow_keeps_a_reload_and_stays_bounded() {
+        let queue = Arc::new(Queue::default());
+        queue.reloaded();
+        for n in 0..=MAX_PENDING_SIGNALS * 2 {
+            queue.unit_changed(format!("{n}.service"));
+        }
+        assert!(queue.lock().order.is_empty());
+        let mut signals = queue.receiver();
+        let read: Vec<_> = std::iter::from_fn(|| signals.try_recv()).collect();
+        assert_eq!(read, [Signal::Lagged, Signal::Reloaded]);
+    }
 }
