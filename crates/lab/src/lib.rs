@@ -1,1 +1,40 @@
 //! IO. A cluster of Debian machines on one host (systemd-nspawn), and its faults.
+//!
+//! In: a [`LabConfig`]. Out: machines with their own systemd, dockerd, address and Flota, for people
+//! who try Flota and for the end-to-end tests. Blocking code: call it from a blocking context.
+//!
+//! Invariant: what runs is read from the kernel (`/proc`, mounts, cgroups), never from a pid file, so
+//! an interrupted command leaves nothing that the next one can't see.
+//! Invariant: everything a lab makes outside its cache carries the lab's name; [`Lab::down`] finds it by that.
+
+mod cgroup;
+mod config;
+mod container;
+mod debian;
+mod down;
+mod error;
+mod exec;
+mod files;
+mod host;
+mod image;
+mod lab;
+
+mod mounts;
+mod network;
+mod nspawn;
+mod pki;
+mod preflight;
+mod process;
+mod progress;
+mod provision;
+mod render;
+mod run;
+mod ssh;
+mod state;
+mod up;
+
+pub use config::{LabConfig, LabName, Subnet, Suite};
+pub use container::ContainerRecipe;
+pub use error::{LabError, Missing, Result};
+pub use lab::{Lab, Machine, MachineState};
+pub use progress::{Plain, Progress, Silent};

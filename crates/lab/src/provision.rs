@@ -1,0 +1,52 @@
+//! Puts a machine's files and Flota into its root directory; also while it runs.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::files;
+use crate::pki::Identity;
+use crate::render::{self, MachineFile};
+use crate::ssh::SshKeys;
+use crate::state::{LabState, MachineRecord};
+
+/// Links that the unit files' `[Install]` sections ask for, and fleet's old name of the program.
+const FLOTA_LINKS: [(&str, &str); 3] = [
+    ("/etc/systemd/system/flota.service", "etc/systemd/system/multi-user.target.wants/flota.service"),
+    ("/etc/systemd/system/flota.socket", "etc/systemd/system/sockets.target.wants/flota.socket"),
+    ("flota", "usr/bin/fleetctl"),
+];
+
+/// What one machine is given.
+#[derive(Debug)]
+pub(crate) struct Provision<'a> {
+    pub(crate) lab: &'a LabState,
+    pub(crate) machine: &'a MachineRecord,
+    pub(crate) ssh: &'a SshKeys,
+    /// Flota's program with the machine's certificate; none for a machine without Flota.
+    pub(crate) flota: Option<(&'a Path, Identity)>,
+}
+
+impl Provision<'_> {
+    /// Writes what differs; whether anything of Flota did, so that a running daemon must be restarted.
+    pub(crate) fn apply(&self, root: &Path) -> Result<bool> {
+        write_all(root, &render::machine_files(self.lab, self.machine, self.ssh))?;
+        let Some((binary, identity)) = &self.flota else {
+            return Ok(false);
+        };
+        let files = render::flota_files(self.lab, self.machine, identity);
+        let files_changed = write_all(root, &files)?;
+        let binary_changed = files::copy_program(binary, &root.join("usr/bin/flota"))?;
+        for (target, path) in FLOTA_LINKS {
+            files::link(target, &root.join(path))?;
+        }
+        Ok(files_changed || binary_changed)
+    }
+}
+
+fn write_all(root: &Path, all: &[MachineFile]) -> Result<bool> {
+    let mut changed = false;
+    for file in all {
+        changed |= files::write(&root.join(file.path), file.content.as_bytes(), file.mode)?;
+    }
+    Ok(changed)
+}
