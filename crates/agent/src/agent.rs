@@ -310,13 +310,14 @@ impl Agent {
     }
 
     fn report(&self) -> Report {
-        let unit = |local: &Local| {
+        let unit = |name: &UnitName, local: &Local| {
             let (states, since_unix_ms) = local.states.clone().unwrap_or_default();
             let problem = local.trouble.as_ref().map(|trouble| trouble.text.clone());
             let hash = local.installed.filter(|installed| installed.linked).map(|installed| installed.hash);
-            ObservedUnit { hash, states, since_unix_ms, problem }
+            let started = hash.is_some() && self.held.started.get(name).copied() == hash;
+            ObservedUnit { hash, started, states, since_unix_ms, problem }
         };
-        let units = self.units.iter().map(|(name, local)| (name.clone(), unit(local))).collect();
+        let units = self.units.iter().map(|(name, local)| (name.clone(), unit(name, local))).collect();
         Report { generation: self.generation(), units, problem: self.refused.clone() }
     }
 

@@ -233,6 +233,9 @@ impl UnitStates {
 pub struct ObservedUnit {
     /// The content that is linked into systemd; none when it could not be installed.
     pub hash: Option<UnitHash>,
+    /// Whether the agent started it (or found it running) with that content.
+    #[serde(default)]
+    pub started: bool,
     /// systemd's words.
     #[serde(flatten)]
     pub states: UnitStates,
