@@ -63,7 +63,7 @@ async fn one_unit(systemd: &Systemd, signals: &mut Signals, dir: &Path) -> Outco
     let path = write_unit(dir, &name, "ExecStart=/bin/sleep infinity")?;
     drain(signals).await;
     timed("link", systemd.link(std::slice::from_ref(&path))).await?;
-    println!("  link is {:?}", fs::read_link(format!("/run/systemd/system/{name}"))?);
+    println!("  link is {}", fs::read_link(format!("/run/systemd/system/{name}"))?.display());
     timed("reload", systemd.reload()).await?;
     println!("  {:?}", timed("start", systemd.start(&name)).await?);
     println!("  {:?}", timed("states", systemd.states(std::slice::from_ref(&name))).await?);
