@@ -1,0 +1,257 @@
+//! Evaluating requests on top of the durable state, before anything is durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::index::{Overlay, Version, View};
+use crate::range::{check_revision, read};
+use crate::{
+    Answer, Change, DeleteRequest, DeleteResponse, Error, KeepAliveResponse, Key, KeyRange, KeyValue, LeaseId,
+    MAX_LEASE_TTL, MAX_REQUEST_BYTES, MIN_LEASE_TTL, Millis, Mvcc, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, Record, Request, Response, Revision,
+};
+
+/// Requests that will become durable together; each sees those before it.
+pub struct Batch<'a> {
+    pub(crate) base: &'a Mvcc,
+    now: Millis,
+    /// The last revision given out.
+    revision: Revision,
+    compacted: Revision,
+    /// Pending versions of keys.
+    overlay: Overlay,
+    /// Pending leases: seconds, or `None` if revoked.
+    leases: BTreeMap<LeaseId, Option<i64>>,
+    /// Changes of the request at hand; they share one revision.
+    changes: Vec<Change>,
+    records: Vec<Record>,
+    renewed: Vec<LeaseId>,
+}
+
+/// The effect of a batch: to be logged, then applied.
+#[must_use = "answers must not be sent before the records are logged and applied"]
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// What must be durable before the answers are sent.
+    pub records: Vec<Record>,
+    /// Leases that got their full time again; not logged, because a restart gives that to all of them.
+    pub renewed: Vec<LeaseId>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(base: &'a Mvcc, now: Millis) -> Batch<'a> {
+        Batch {
+            base,
+            now,
+            revision: base.revision(),
+            compacted: base.compact_revision(),
+            overlay: Overlay::new(),
+            leases: BTreeMap::new(),
+            changes: Vec::new(),
+            records: Vec::new(),
+            renewed: Vec::new(),
+        }
+    }
+
+    /// Evaluates one request; an error has changed nothing.
+    pub fn evaluate(&mut self, request: &Request) -> Answer {
+        if request.size() > MAX_REQUEST_BYTES {
+            return Err(Error::RequestTooLarge);
+        }
+        let response = match request {
+            Request::Put(put) => {
+                check_put(put)?;
+                self.check_put_state(put)?;
+                Response::Put(self.put(put))
+            }
+            Request::Delete(delete) => {
+                check_range(&delete.range)?;
+                Response::Delete(self.delete(delete))
+            }
+            Request::Txn(txn) => Response::Txn(self.txn(txn)?),
+            Request::Compact(revision) => self.compact(*revision)?,
+            Request::LeaseGrant { id, ttl } => self.grant(*id, *ttl)?,
+            Request::LeaseRevoke(id) => self.revoke(*id)?,
+            Request::LeaseKeepAlive(id) => Response::LeaseKeepAlive(self.keep_alive(*id)),
+        };
+        self.commit();
+        Ok(response)
+    }
+
+    /// What the batch has come to.
+    pub fn finish(self) -> Pending {
+        Pending { records: self.records, renewed: self.renewed }
+    }
+
+    /// The revision of the request at hand, if it writes.
+    fn next_revision(&self) -> Revision {
+        self.revision + 1
+    }
+
+    /// What the header of the request at hand tells: the new revision as soon as something was written.
+    pub(crate) fn header_revision(&self) -> Revision {
+        if self.changes.is_empty() { self.revision } else { self.next_revision() }
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        self.base.index.view_with(&self.overlay)
+    }
+
+    fn commit(&mut self) {
+        if !self.changes.is_empty() {
+            self.revision += 1;
+            let changes = std::mem::take(&mut self.changes);
+            self.records.push(Record::Commit { revision: self.revision, changes });
+        }
+    }
+
+    pub(crate) fn check_put_state(&self, put: &PutRequest) -> Result<(), Error> {
+        if (put.ignore_value || put.ignore_lease) && self.view().get(&put.key).is_none() {
+            return Err(Error::KeyNotFound);
+        }
+        match put.lease {
+            Some(id) if self.lease_ttl(id).is_none() => Err(Error::LeaseNotFound),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_read(&self, range: &RangeRequest) -> Result<(), Error> {
+        check_revision(range.revision, self.compacted, self.revision)
+    }
+
+    /// Writes one key; everything that can be wrong with it has been checked.
+    pub(crate) fn put(&mut self, put: &PutRequest) -> PutResponse {
+        let revision = self.next_revision();
+        let prev = self.view().get(&put.key).cloned();
+        let lease = match &prev {
+            Some(prev) if put.ignore_lease => prev.lease,
+            _ => put.lease,
+        };
+        let value = match &prev {
+            Some(prev) if put.ignore_value => prev.value.clone(),
+            _ => put.value.as_slice().into(),
+        };
+        let kv = Arc::new(KeyValue {
+            key: prev.as_ref().map_or_else(|| put.key.as_slice().into(), |prev| Arc::clone(&prev.key)),
+            value,
+            create_revision: prev.as_ref().map_or(revision, |prev| prev.create_revision),
+            mod_revision: revision,
+            version: prev.as_ref().map_or(1, |prev| prev.version + 1),
+            lease,
+        });
+        self.pend(Arc::clone(&kv.key), Some(Arc::clone(&kv)));
+        self.changes.push(Change::Put(kv));
+        PutResponse { revision, prev_kv: prev.filter(|_| put.prev_kv) }
+    }
+
+    pub(crate) fn delete(&mut self, delete: &DeleteRequest) -> DeleteResponse {
+        let found: Vec<Arc<KeyValue>> = self.view().at(&delete.range, Revision::MAX).cloned().collect();
+        for kv in &found {
+            self.pend(Arc::clone(&kv.key), None);
+            self.changes.push(Change::Delete(Arc::clone(&kv.key)));
+        }
+        DeleteResponse {
+            revision: self.header_revision(),
+            deleted: found.len() as i64,
+            prev_kvs: if delete.prev_kv { found } else { Vec::new() },
+        }
+    }
+
+    pub(crate) fn range(&self, range: &RangeRequest) -> RangeResponse {
+        read(self.view(), range, self.header_revision())
+    }
+
+    fn pend(&mut self, key: Key, kv: Option<Arc<KeyValue>>) {
+        let revision = self.next_revision();
+        self.overlay.entry(key).or_default().push(Version { revision, kv });
+    }
+
+    fn compact(&mut self, revision: Revision) -> Answer {
+        if revision <= self.compacted {
+            return Err(Error::Compacted);
+        }
+        if revision > self.revision {
+            return Err(Error::FutureRevision);
+        }
+        self.compacted = revision;
+        self.records.push(Record::Compact(revision));
+        Ok(Response::Compact { revision: self.revision })
+    }
+
+    fn lease_ttl(&self, id: LeaseId) -> Option<i64> {
+        self.leases.get(&id).copied().unwrap_or_else(|| self.base.leases.ttl(id))
+    }
+
+    fn grant(&mut self, id: LeaseId, ttl: i64) -> Answer {
+        if ttl > MAX_LEASE_TTL {
+            return Err(Error::LeaseTtlTooLarge);
+        }
+        if self.lease_ttl(id).is_some() {
+            return Err(Error::LeaseExists);
+        }
+        let ttl = ttl.max(MIN_LEASE_TTL);
+        self.leases.insert(id, Some(ttl));
+        self.records.push(Record::LeaseGrant { id, ttl });
+        Ok(Response::LeaseGrant { revision: self.revision, id, ttl })
+    }
+
+    fn revoke(&mut self, id: LeaseId) -> Answer {
+        if self.lease_ttl(id).is_none() {
+            return Err(Error::LeaseNotFound);
+        }
+        let keys: Vec<Key> = self.attached(id).into_iter().collect();
+        let revision = (!keys.is_empty()).then(|| self.next_revision());
+        for key in &keys {
+            self.pend(Arc::clone(key), None);
+        }
+        self.revision += i64::from(revision.is_some());
+        self.leases.insert(id, None);
+        self.records.push(Record::LeaseRevoke { id, revision, keys });
+        Ok(Response::LeaseRevoke { revision: self.revision })
+    }
+
+    /// The keys attached to the lease: the durable ones, and those that the batch has attached or detached since.
+    fn attached(&self, id: LeaseId) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> = self.base.leases.keys(id).cloned().collect();
+        for (key, history) in &self.overlay {
+            if history.latest().is_some_and(|kv| kv.lease == Some(id)) {
+                keys.insert(Arc::clone(key));
+            } else {
+                keys.remove(key);
+            }
+        }
+        keys
+    }
+
+    fn keep_alive(&mut self, id: LeaseId) -> KeepAliveResponse {
+        let granted_now = self.leases.contains_key(&id);
+        let ttl = match self.lease_ttl(id) {
+            // Its time is over although it has not been revoked yet: it must not come back to life.
+            Some(_) if !granted_now && self.base.leases.is_expired(self.now, id) => 0,
+            Some(ttl) => ttl,
+            None => 0,
+        };
+        if ttl > 0 {
+            self.renewed.push(id);
+        }
+        KeepAliveResponse { revision: self.revision, id, ttl }
+    }
+}
+
+/// What can be wrong with a put by itself.
+pub(crate) fn check_put(put: &PutRequest) -> Result<(), Error> {
+    if put.key.is_empty() {
+        Err(Error::EmptyKey)
+    } else if put.ignore_value && !put.value.is_empty() {
+        Err(Error::ValueProvided)
+    } else if put.ignore_lease && put.lease.is_some() {
+        Err(Error::LeaseProvided)
+    } else {
+        Ok(())
+    }
+}
+
+/// A range needs a key.
+pub(crate) fn check_range(range: &KeyRange) -> Result<(), Error> {
+    if range.start().is_empty() { Err(Error::EmptyKey) } else { Ok(()) }
+}

@@ -1,0 +1,155 @@
+//! Keys to their versions: the durable index, and a view of it with a batch's pending versions on top.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use crate::{Key, KeyRange, KeyValue, Revision};
+
+/// One version of a key; no value is a delete.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) revision: Revision,
+    pub(crate) kv: Option<Arc<KeyValue>>,
+}
+
+/// The versions of one key, oldest first; never empty.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyHistory {
+    versions: Vec<Version>,
+}
+
+impl KeyHistory {
+    pub(crate) fn push(&mut self, version: Version) {
+        debug_assert!(self.versions.last().is_none_or(|last| last.revision <= version.revision));
+        self.versions.push(version);
+    }
+
+    /// The newest version.
+    pub(crate) fn latest(&self) -> Option<&Arc<KeyValue>> {
+        self.versions.last()?.kv.as_ref()
+    }
+
+    /// The version that was the newest at `revision`: `None` if the history begins later, `Some(None)` if deleted.
+    fn at(&self, revision: Revision) -> Option<Option<&Arc<KeyValue>>> {
+        // Nearly every read wants the newest, so look from the end.
+        let version = self.versions.iter().rev().find(|version| version.revision <= revision)?;
+        Some(version.kv.as_ref())
+    }
+
+    /// Forgets what nobody can read at `revision` or later; returns the bytes freed and whether anything is left.
+    fn compact(&mut self, revision: Revision) -> (usize, bool) {
+        let newer = self.versions.partition_point(|version| version.revision <= revision);
+        // The newest version up to `revision` is still readable, unless it is a delete.
+        let keep_from = match newer.checked_sub(1) {
+            Some(last) if self.versions[last].kv.is_some() => last,
+            _ => newer,
+        };
+        let freed = self.versions.drain(..keep_from).filter_map(|version| version.kv).map(|kv| kv.size()).sum();
+        (freed, !self.versions.is_empty())
+    }
+}
+
+/// All keys.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    keys: BTreeMap<Key, KeyHistory>,
+    /// Bytes of keys and values of all versions.
+    bytes: usize,
+}
+
+/// Versions of a batch that are not durable yet.
+pub(crate) type Overlay = BTreeMap<Key, KeyHistory>;
+
+static NOTHING_PENDING: Overlay = BTreeMap::new();
+
+impl Index {
+    /// The durable keys alone.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { index: self, overlay: &NOTHING_PENDING }
+    }
+
+    /// The durable keys under the batch's.
+    pub(crate) fn view_with<'a>(&'a self, overlay: &'a Overlay) -> View<'a> {
+        View { index: self, overlay }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a version and returns the one before it, if the key existed.
+    pub(crate) fn push(&mut self, key: &Key, version: Version) -> Option<Arc<KeyValue>> {
+        self.bytes += version.kv.as_ref().map_or(0, |kv| kv.size());
+        if let Some(history) = self.keys.get_mut(key) {
+            let previous = history.latest().cloned();
+            history.push(version);
+            previous
+        } else {
+            self.keys.insert(Arc::clone(key), KeyHistory { versions: vec![version] });
+            None
+        }
+    }
+
+    /// Forgets the key's versions that nobody can read at `revision` or later.
+    pub(crate) fn compact(&mut self, key: &Key, revision: Revision) {
+        let Some(history) = self.keys.get_mut(key) else { return };
+        let (freed, left) = history.compact(revision);
+        self.bytes = self.bytes.saturating_sub(freed);
+        if !left {
+            self.keys.remove(key);
+        }
+    }
+}
+
+/// What a request sees.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    index: &'a Index,
+    overlay: &'a Overlay,
+}
+
+impl<'a> View<'a> {
+    /// The key now.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&'a Arc<KeyValue>> {
+        match self.overlay.get(key) {
+            Some(pending) => pending.latest(),
+            None => self.index.keys.get(key)?.latest(),
+        }
+    }
+
+    /// The keys of the range that exist at `revision`, in key order.
+    pub(crate) fn at(&self, range: &KeyRange, revision: Revision) -> impl Iterator<Item = &'a Arc<KeyValue>> + use<'a> {
+        let bounds = range.bounds();
+        let merged = bounds.map(|bounds| Merge {
+            durable: self.index.keys.range::<[u8], _>(bounds).peekable(),
+            pending: self.overlay.range::<[u8], _>(bounds).peekable(),
+        });
+        merged.into_iter().flatten().filter_map(move |(durable, pending)| {
+            let pending = pending.and_then(|history| history.at(revision));
+            pending.or_else(|| durable.and_then(|history| history.at(revision))).flatten()
+        })
+    }
+}
+
+/// Walks the durable and the pending keys together, in key order.
+struct Merge<'a, I: Iterator<Item = (&'a Key, &'a KeyHistory)>> {
+    durable: Peekable<I>,
+    pending: Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = (&'a Key, &'a KeyHistory)>> Iterator for Merge<'a, I> {
+    type Item = (Option<&'a KeyHistory>, Option<&'a KeyHistory>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.durable.peek(), self.pending.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some((durable, _)), Some((pending, _))) => durable.cmp(pending),
+        };
+        let durable = if order.is_le() { self.durable.next() } else { None };
+        let pending = if order.is_ge() { self.pending.next() } else { None };
+        Some((durable.map(|(_, history)| history), pending.map(|(_, history)| history)))
+    }
+}

@@ -1,0 +1,297 @@
+//! The durable state: what readers see, and how records change it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::batch::{Batch, Pending, check_range};
+use crate::history::History;
+use crate::index::{Index, Version};
+use crate::lease::Leases;
+use crate::range::{check_revision, read};
+use crate::{
+    Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus, Millis, RangeRequest,
+    RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
+};
+
+/// How long history is kept before it is compacted by itself, in milliseconds.
+pub const KEEP_HISTORY: u64 = 10 * 60 * 1000;
+
+/// How many revisions of history are kept at least.
+pub const KEEP_REVISIONS: i64 = 10_000;
+
+/// Compacting by itself waits until it forgets so many revisions, so that it does not run with every write.
+const MIN_COMPACTION: i64 = 1_000;
+
+/// How often the revision is remembered with its time, in milliseconds.
+const MARK_EVERY: u64 = 60 * 1000;
+
+/// A record that cannot follow the ones before it: the log is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// A revision is missing or comes twice.
+    #[error("revision {found} follows revision {current}")]
+    Gap {
+        /// The revision reached.
+        current: Revision,
+        /// The revision of the record.
+        found: Revision,
+    },
+    /// A compaction of revisions that are yet to come, or a restored key from after its base.
+    #[error("revision {found} is beyond revision {current}")]
+    Beyond {
+        /// The revision reached.
+        current: Revision,
+        /// The revision in the record.
+        found: Revision,
+    },
+}
+
+/// The etcd v3 state machine.
+#[derive(Debug)]
+pub struct Mvcc {
+    revision: Revision,
+    compact_revision: Revision,
+    pub(crate) index: Index,
+    history: History,
+    pub(crate) leases: Leases,
+    /// Revisions and when they were current, oldest first.
+    marks: VecDeque<(Millis, Revision)>,
+}
+
+impl Default for Mvcc {
+    fn default() -> Mvcc {
+        Mvcc::new()
+    }
+}
+
+impl Mvcc {
+    /// An empty store, at revision 1.
+    pub fn new() -> Mvcc {
+        Mvcc {
+            revision: 1,
+            compact_revision: -1,
+            index: Index::default(),
+            history: History::default(),
+            leases: Leases::default(),
+            marks: VecDeque::new(),
+        }
+    }
+
+    // === Reading ===
+
+    /// The revision of the last write.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The revision up to which history is gone; that revision itself can be read. -1 if never compacted.
+    pub fn compact_revision(&self) -> Revision {
+        self.compact_revision
+    }
+
+    /// Bytes of keys and values of all versions that are kept.
+    pub fn bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
+    /// Reads a range.
+    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        check_range(&request.range)?;
+        check_revision(request.revision, self.compact_revision, self.revision)?;
+        Ok(read(self.index.view(), request, self.revision))
+    }
+
+    /// Runs a transaction that cannot write (see [`TxnRequest::is_read_only`]).
+    pub fn read_txn(&self, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
+        debug_assert!(txn.is_read_only());
+        self.batch(now).txn(txn)
+    }
+
+    /// The next events for a watch that has seen everything below `from`; `Compacted` if some of them are gone.
+    pub fn events(&self, filter: &EventFilter, from: Revision) -> Result<Events, Error> {
+        if from < self.compact_revision {
+            return Err(Error::Compacted);
+        }
+        Ok(self.history.read(filter, from, self.revision))
+    }
+
+    /// What is known about a lease.
+    pub fn lease(&self, now: Millis, id: LeaseId) -> Option<LeaseStatus> {
+        self.leases.status(now, id)
+    }
+
+    /// All leases, by id.
+    pub fn leases(&self) -> Vec<LeaseId> {
+        self.leases.iter().map(|(id, _)| id).collect()
+    }
+
+    /// When the next lease ends.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.leases.next_deadline()
+    }
+
+    /// Leases whose time is over; the caller revokes them with requests like any other.
+    pub fn expired(&self, now: Millis) -> Vec<LeaseId> {
+        self.leases.expired(now).collect()
+    }
+
+    /// The revision to compact to so that memory stays bounded, if it is worth it by now.
+    pub fn compaction_due(&self, now: Millis) -> Option<Revision> {
+        let old = self.marks.iter().take_while(|(time, _)| now.since(*time) >= KEEP_HISTORY).last();
+        let target = old?.1.min(self.revision - KEEP_REVISIONS);
+        (target - self.compact_revision.max(0) >= MIN_COMPACTION).then_some(target)
+    }
+
+    // === Writing ===
+
+    /// Begins a batch of requests.
+    pub fn batch(&self, now: Millis) -> Batch<'_> {
+        Batch::new(self, now)
+    }
+
+    /// Makes a logged batch readable; returns its commits for the watches.
+    pub fn apply(&mut self, now: Millis, pending: Pending) -> Vec<Arc<Commit>> {
+        let commits = pending.records.into_iter().filter_map(|record| self.apply_record(now, record)).collect();
+        for id in pending.renewed {
+            self.leases.renew(now, id);
+        }
+        if self.marks.back().is_none_or(|(time, _)| now.since(*time) >= MARK_EVERY) {
+            self.marks.push_back((now, self.revision));
+        }
+        commits
+    }
+
+    /// Evaluates and applies one request, for callers that keep no log.
+    pub fn execute(&mut self, now: Millis, request: &Request) -> Result<Response, Error> {
+        let mut batch = self.batch(now);
+        let response = batch.evaluate(request)?;
+        let pending = batch.finish();
+        self.apply(now, pending);
+        Ok(response)
+    }
+
+    /// Applies a record read back from the log; refuses one that does not follow from those before it.
+    pub fn replay(&mut self, now: Millis, record: Record) -> Result<(), ReplayError> {
+        let current = self.revision;
+        let gap =
+            |found: Revision| if found == current + 1 { Ok(()) } else { Err(ReplayError::Gap { current, found }) };
+        let beyond =
+            |found: Revision| if found <= current { Ok(()) } else { Err(ReplayError::Beyond { current, found }) };
+        match &record {
+            Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => gap(*revision)?,
+            Record::Compact(revision) => beyond(*revision)?,
+            Record::Restore(kv) => beyond(kv.mod_revision)?,
+            Record::LeaseRevoke { revision: None, .. } | Record::LeaseGrant { .. } | Record::Base(_) => {}
+        }
+        self.apply_record(now, record);
+        Ok(())
+    }
+
+    /// Gives every lease its full time from now; to be called when the log has been replayed.
+    pub fn renew_leases(&mut self, now: Millis) {
+        self.leases.renew_all(now);
+    }
+
+    /// Records from which the same state can be replayed, history since the last compaction included.
+    pub fn dump(&self) -> Vec<Record> {
+        let mut records = vec![Record::Base(self.compact_revision)];
+        records.extend(self.leases.iter().map(|(id, ttl)| Record::LeaseGrant { id, ttl }));
+        let everything = crate::KeyRange::From(Key::default());
+        let base = self.index.view().at(&everything, self.compact_revision);
+        // The commit at the compaction revision is still in the history, and brings its keys itself.
+        let before = base.filter(|kv| kv.mod_revision < self.compact_revision);
+        records.extend(before.map(|kv| Record::Restore(Arc::clone(kv))));
+        records.extend(self.history.since(0).map(|commit| Record::Commit {
+            revision: commit.revision,
+            changes: commit.events.iter().map(change).collect(),
+        }));
+        records
+    }
+
+    fn apply_record(&mut self, now: Millis, record: Record) -> Option<Arc<Commit>> {
+        match record {
+            Record::Commit { revision, changes } => Some(self.commit(revision, changes)),
+            Record::LeaseGrant { id, ttl } => {
+                self.leases.grant(now, id, ttl);
+                None
+            }
+            Record::LeaseRevoke { id, revision, keys } => {
+                let commit =
+                    revision.map(|revision| self.commit(revision, keys.into_iter().map(Change::Delete).collect()));
+                self.leases.remove(id);
+                commit
+            }
+            Record::Compact(revision) => {
+                self.compact(revision);
+                None
+            }
+            Record::Base(compact_revision) => {
+                // A base at revision N is followed by the commit at N itself, so the store stands just before it.
+                *self = Mvcc { revision: (compact_revision - 1).max(1), compact_revision, ..Mvcc::new() };
+                None
+            }
+            Record::Restore(kv) => {
+                self.attach(None, Some(&kv));
+                let key = Arc::clone(&kv.key);
+                self.index.push(&key, Version { revision: kv.mod_revision, kv: Some(kv) });
+                None
+            }
+        }
+    }
+
+    fn commit(&mut self, revision: Revision, changes: Vec<Change>) -> Arc<Commit> {
+        let events = changes.into_iter().map(|change| self.change(revision, change)).collect();
+        let commit = Arc::new(Commit { revision, events });
+        self.revision = revision;
+        self.history.push(Arc::clone(&commit));
+        commit
+    }
+
+    fn change(&mut self, revision: Revision, change: Change) -> Event {
+        match change {
+            Change::Put(kv) => {
+                let key = Arc::clone(&kv.key);
+                let prev = self.index.push(&key, Version { revision, kv: Some(Arc::clone(&kv)) });
+                self.attach(prev.as_deref(), Some(&kv));
+                Event::Put { kv, prev }
+            }
+            Change::Delete(key) => {
+                let prev = self.index.push(&key, Version { revision, kv: None });
+                self.attach(prev.as_deref(), None);
+                Event::Delete { kv: Arc::new(KeyValue::tombstone(key, revision)), prev }
+            }
+        }
+    }
+
+    /// A key belongs to the lease of its newest version, and to no other.
+    fn attach(&mut self, before: Option<&KeyValue>, after: Option<&Arc<KeyValue>>) {
+        if let Some((kv, lease)) = before.and_then(|kv| Some((kv, kv.lease?))) {
+            self.leases.detach(lease, &kv.key);
+        }
+        if let Some((kv, lease)) = after.and_then(|kv| Some((kv, kv.lease?))) {
+            self.leases.attach(lease, Arc::clone(&kv.key));
+        }
+    }
+
+    fn compact(&mut self, revision: Revision) {
+        self.compact_revision = revision;
+        let forgotten = self.history.compact(revision);
+        // Only keys that changed up to here can have versions that nobody sees any more.
+        let at = self.history.since(revision).next().filter(|commit| commit.revision == revision).cloned();
+        for commit in forgotten.iter().chain(&at) {
+            for event in &commit.events {
+                self.index.compact(&event.kv().key, revision);
+            }
+        }
+        while self.marks.front().is_some_and(|(_, mark)| *mark <= revision) {
+            self.marks.pop_front();
+        }
+    }
+}
+
+fn change(event: &Event) -> Change {
+    match event {
+        Event::Put { kv, .. } => Change::Put(Arc::clone(kv)),
+        Event::Delete { kv, .. } => Change::Delete(Arc::clone(&kv.key)),
+    }
+}

@@ -1,0 +1,230 @@
+//! Transactions: checked whole, compared whole, and only then run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::batch::{Batch, check_put, check_range};
+use crate::index::View;
+use crate::{
+    Compare, CompareResult, CompareTarget, Error, Key, KeyRange, KeyValue, MAX_TXN_OPS, Response, Revision, TxnOp,
+    TxnRequest, TxnResponse,
+};
+
+/// The branch taken by a transaction and by each one inside that branch, in order.
+struct Path {
+    succeeded: bool,
+    inner: Vec<Path>,
+}
+
+impl Batch<'_> {
+    /// Checks the whole tree, then decides the whole tree, then runs it: a refused transaction has changed nothing.
+    pub(crate) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnResponse, Error> {
+        check(txn)?;
+        let path = decide(self.view(), txn);
+        self.check_branch(txn, &path)?;
+        let mut response = self.run(txn, &path);
+        response.revision = self.header_revision();
+        Ok(response)
+    }
+
+    /// Checks the chosen operations against the state; the rules of `check` make sure that none spoils a later one.
+    fn check_branch(&self, txn: &TxnRequest, path: &Path) -> Result<(), Error> {
+        let mut inner = path.inner.iter();
+        for op in branch(txn, path.succeeded) {
+            match op {
+                TxnOp::Range(range) => self.check_read(range)?,
+                TxnOp::Put(put) => self.check_put_state(put)?,
+                TxnOp::Delete(_) => {}
+                TxnOp::Txn(txn) => {
+                    if let Some(path) = inner.next() {
+                        self.check_branch(txn, path)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, txn: &TxnRequest, path: &Path) -> TxnResponse {
+        let mut inner = path.inner.iter();
+        let mut responses = Vec::new();
+        for op in branch(txn, path.succeeded) {
+            responses.extend(match op {
+                TxnOp::Range(range) => Some(Response::Range(self.range(range))),
+                TxnOp::Put(put) => Some(Response::Put(self.put(put))),
+                TxnOp::Delete(delete) => Some(Response::Delete(self.delete(delete))),
+                TxnOp::Txn(txn) => inner.next().map(|path| Response::Txn(self.run(txn, path))),
+            });
+        }
+        TxnResponse { revision: 0, succeeded: path.succeeded, responses }
+    }
+}
+
+fn branch(txn: &TxnRequest, succeeded: bool) -> &[TxnOp] {
+    if succeeded { &txn.success } else { &txn.failure }
+}
+
+// === What can be wrong with a transaction by itself ===
+
+/// Limits, empty keys and keys written twice, in both branches.
+pub(crate) fn check(txn: &TxnRequest) -> Result<(), Error> {
+    check_ops(txn, MAX_TXN_OPS)?;
+    check_branch_writes(&txn.success)?;
+    check_branch_writes(&txn.failure)?;
+    Ok(())
+}
+
+/// `limit` counts down with depth, so nesting ends before the stack does.
+fn check_ops(txn: &TxnRequest, limit: usize) -> Result<(), Error> {
+    let ops = txn.compare.len().max(txn.success.len()).max(txn.failure.len());
+    let left = limit.checked_sub(ops).ok_or(Error::TooManyOps)?;
+    for compare in &txn.compare {
+        check_range(&compare.range)?;
+    }
+    for op in txn.success.iter().chain(&txn.failure) {
+        match op {
+            TxnOp::Range(range) => check_range(&range.range)?,
+            TxnOp::Put(put) => check_put(put)?,
+            TxnOp::Delete(delete) => check_range(&delete.range)?,
+            TxnOp::Txn(txn) => check_ops(txn, left)?,
+        }
+    }
+    Ok(())
+}
+
+/// The keys that a branch puts and the ranges that it deletes.
+#[derive(Default)]
+struct Writes<'a> {
+    puts: BTreeSet<&'a [u8]>,
+    deletes: Intervals,
+}
+
+/// No key may be put twice, or put and deleted, by operations that can run together.
+fn check_branch_writes(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
+    let mut writes = Writes::default();
+    for op in ops {
+        if let TxnOp::Delete(delete) = op {
+            writes.deletes.insert(&delete.range);
+        }
+    }
+    for op in ops {
+        if let TxnOp::Txn(txn) = op {
+            let success = check_branch_writes(&txn.success)?;
+            let failure = check_branch_writes(&txn.failure)?;
+            for key in success.puts.union(&failure.puts) {
+                writes.put(key)?;
+            }
+            writes.deletes.merge(success.deletes);
+            writes.deletes.merge(failure.deletes);
+        }
+    }
+    for op in ops {
+        if let TxnOp::Put(put) = op {
+            writes.put(&put.key)?;
+        }
+    }
+    Ok(writes)
+}
+
+impl<'a> Writes<'a> {
+    fn put(&mut self, key: &'a [u8]) -> Result<(), Error> {
+        if self.deletes.contains(key) || !self.puts.insert(key) { Err(Error::DuplicateKey) } else { Ok(()) }
+    }
+}
+
+/// A set of keys as disjoint intervals: start to end, where no end is "all that follow".
+#[derive(Default)]
+struct Intervals {
+    by_start: BTreeMap<Key, Option<Key>>,
+}
+
+impl Intervals {
+    fn insert(&mut self, range: &KeyRange) {
+        match range {
+            KeyRange::One(key) => {
+                // The smallest key greater than `key` is `key` and a zero byte.
+                let next = [&**key, &[0]].concat().into();
+                self.add(key.clone(), Some(next));
+            }
+            KeyRange::Between(start, end) if start < end => self.add(start.clone(), Some(end.clone())),
+            KeyRange::Between(..) => {}
+            KeyRange::From(start) => self.add(start.clone(), None),
+        }
+    }
+
+    fn merge(&mut self, other: Intervals) {
+        for (start, end) in other.by_start {
+            self.add(start, end);
+        }
+    }
+
+    fn add(&mut self, mut start: Key, mut end: Option<Key>) {
+        // Swallow every interval that overlaps the new one; each is swallowed once, so this stays cheap over many.
+        while let Some((other_start, other_end)) = self.overlapping(&start, end.as_ref()) {
+            self.by_start.remove(&other_start);
+            start = start.min(other_start);
+            end = match (end, other_end) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                _ => None,
+            };
+        }
+        self.by_start.insert(start, end);
+    }
+
+    fn overlapping(&self, start: &Key, end: Option<&Key>) -> Option<(Key, Option<Key>)> {
+        let mut before = match end {
+            Some(end) => self.by_start.range::<Key, _>(..=end),
+            None => self.by_start.range::<Key, _>(..),
+        };
+        let (other_start, other_end) = before.next_back()?;
+        let overlaps = other_end.as_ref().is_none_or(|other_end| other_end >= start);
+        overlaps.then(|| (other_start.clone(), other_end.clone()))
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        use std::ops::Bound::{Included, Unbounded};
+        let before = self.by_start.range::<[u8], _>((Unbounded, Included(key))).next_back();
+        before.is_some_and(|(_, end)| end.as_ref().is_none_or(|end| key < &**end))
+    }
+}
+
+// === Compares ===
+
+/// Decides every transaction of the tree against the state before any of them has run.
+fn decide(view: View<'_>, txn: &TxnRequest) -> Path {
+    let succeeded = txn.compare.iter().all(|compare| holds(view, compare));
+    let inner = branch(txn, succeeded)
+        .iter()
+        .filter_map(|op| if let TxnOp::Txn(txn) = op { Some(decide(view, txn)) } else { None })
+        .collect();
+    Path { succeeded, inner }
+}
+
+fn holds(view: View<'_>, compare: &Compare) -> bool {
+    let mut keys = view.at(&compare.range, Revision::MAX).peekable();
+    if keys.peek().is_none() {
+        return holds_without_key(compare);
+    }
+    keys.all(|kv| holds_for(compare, kv))
+}
+
+/// A key that does not exist has all numbers 0, but no value, not even an empty one.
+fn holds_without_key(compare: &Compare) -> bool {
+    let zeros = KeyValue::tombstone(Key::default(), 0);
+    !matches!(compare.target, CompareTarget::Value(_)) && holds_for(compare, &zeros)
+}
+
+fn holds_for(compare: &Compare, kv: &KeyValue) -> bool {
+    let ordering = match &compare.target {
+        CompareTarget::Version(version) => kv.version.cmp(version),
+        CompareTarget::Create(revision) => kv.create_revision.cmp(revision),
+        CompareTarget::Mod(revision) => kv.mod_revision.cmp(revision),
+        CompareTarget::Value(value) => (*kv.value).cmp(value.as_slice()),
+        CompareTarget::Lease(id) => kv.lease.map_or(0, crate::LeaseId::get).cmp(id),
+    };
+    match compare.result {
+        CompareResult::Equal => ordering.is_eq(),
+        CompareResult::Greater => ordering.is_gt(),
+        CompareResult::Less => ordering.is_lt(),
+        CompareResult::NotEqual => ordering.is_ne(),
+    }
+}
