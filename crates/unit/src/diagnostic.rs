@@ -64,7 +64,7 @@ impl Diagnostic {
             let _ = write!(out, "  {excerpt}\n  {:caret$}^\n", "");
         }
         if let Some(hint) = &self.hint {
-            let _ = write!(out, "hint: {hint}\n");
+            let _ = writeln!(out, "hint: {hint}");
         }
         out
     }
@@ -95,12 +95,21 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// A piece of the user's text that is short enough for a message.
+/// A piece of the user's text as a message can repeat it: short, and without control characters.
 pub(crate) fn shown(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN_CHARS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    let mut out = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == MAX_SHOWN_CHARS {
+            out.push_str("...");
+            break;
+        }
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
     }
+    out
 }
 
 /// The problems found so far in one text, at most [`MAX_DIAGNOSTICS`] and a closing remark.

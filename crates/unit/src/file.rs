@@ -246,7 +246,7 @@ fn section_name<'a>(line: &LogicalLine<'a>) -> Result<&'a str, HeaderProblem> {
     if !is_section_name(name) {
         let trimmed = name.trim_matches(BLANKS);
         let hint = is_section_name(trimmed).then(|| format!("write [{trimmed}]"));
-        return problem(start + 1, &format!("invalid section name {:?}", shown(name)), hint);
+        return problem(start + 1, &format!("invalid section name \"{}\"", shown(name)), hint);
     }
     Ok(name)
 }
@@ -256,20 +256,20 @@ fn is_section_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_SECTION_NAME_BYTES
         && name.trim_matches(BLANKS) == name
-        && !name.chars().any(|c| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '[' | ']'))
+        && !name.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\' | '[' | ']'))
 }
 
 /// An option of the HTTP API in the form that the parser would give it.
 fn checked_option(section: &str, name: &str, value: &str) -> Result<(String, String, String), String> {
     if !is_section_name(section) {
-        return Err(format!("invalid section name {:?}", shown(section)));
+        return Err(format!("invalid section name \"{}\"", shown(section)));
     }
     let name = name.trim_matches(BLANKS);
     if name.is_empty() {
         return Err(format!("option without a name in [{section}]"));
     }
     if name.starts_with(['[', '#', ';']) || name.contains(['=', '\n', '\r', '\0']) {
-        return Err(format!("invalid option name {:?} in [{section}]", shown(name)));
+        return Err(format!("invalid option name \"{}\" in [{section}]", shown(name)));
     }
     if value.contains('\0') {
         return Err(format!("value of {} in [{section}] contains a NUL byte", shown(name)));

@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
                 SectionMeaning::Ours(section) => self.read_entry(section, entry),
                 SectionMeaning::Misspelt(meant) => {
                     if misspelt.insert(&entry.section) {
-                        let message = format!("[{}] is not a section that Flota reads", entry.section);
+                        let message = format!("[{}] is not a section that Flota reads", shown(&entry.section));
                         self.findings.push(entry.span, message, Some(format!("did you mean [{meant}]?")));
                     }
                 }
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
 
     fn read_entry(&mut self, section: FleetSection, entry: &Entry) {
         let Some(option) = section.find(&entry.name) else {
-            let message = format!("unknown option {} in [{}]", shown(&entry.name), entry.section);
+            let message = format!("unknown option {} in [{}]", shown(&entry.name), shown(&entry.section));
             self.findings.push(entry.span, message, Some(section.hint(&entry.name)));
             return;
         };
@@ -209,11 +209,11 @@ impl<'a> Reader<'a> {
 
     fn add_machine_id(&mut self, option: OptionName, value: &str) -> Result<(), Problem> {
         if value.is_empty() || value.contains(char::is_whitespace) {
-            return Err(Problem::new(format!("invalid machine ID {:?}", shown(value)), "a machine ID has no blanks"));
+            return Err(Problem::new(format!("invalid machine ID \"{}\"", shown(value)), "a machine ID has no blanks"));
         }
         match self.machine_ids.get(&option.rank) {
             Some(first) if first != value => {
-                let message = format!("{} names two machines: {first} and {value}", option.name);
+                let message = format!("{} names two machines: {} and {}", option.name, shown(first), shown(value));
                 Err(Problem::new(message, "a unit is bound to one machine: keep one of them"))
             }
             _ => {
@@ -351,7 +351,7 @@ fn bad_peer(value: &str, error: NameError) -> Problem {
 fn metadata(value: &str) -> Result<(&str, &str), Problem> {
     let problem = || {
         let hint = "write key=value, and several as \"key=value\" \"other=value\"";
-        Problem::new(format!("malformed machine metadata {:?}", shown(value)), hint)
+        Problem::new(format!("malformed machine metadata \"{}\"", shown(value)), hint)
     };
     let (key, wanted) = value.split_once('=').ok_or_else(problem)?;
     let has_outer_blanks = |text: &str| text.trim_matches(BLANKS) != text;
@@ -365,7 +365,7 @@ fn metadata(value: &str) -> Result<(&str, &str), Problem> {
 fn glob(value: &str) -> Result<Glob, Problem> {
     if value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | ',')) {
         let hint = "write one line for each pattern, or a list as \"one\" \"two\"";
-        return Err(Problem::new(format!("pattern {:?} can match no unit name", shown(value)), hint));
+        return Err(Problem::new(format!("pattern \"{}\" can match no unit name", shown(value)), hint));
     }
     Glob::new(value).map_err(|error| Problem::new(error.to_string(), "patterns know *, ?, [a-z], [^a-z] and \\"))
 }
@@ -375,7 +375,7 @@ fn truth(value: &str) -> Result<bool, Problem> {
         "true" | "yes" | "1" | "on" | "t" => Ok(true),
         "false" | "no" | "0" | "off" | "f" => Ok(false),
         _ => Err(Problem::new(
-            format!("Global is neither true nor false: {:?}", shown(value)),
+            format!("Global is neither true nor false: \"{}\"", shown(value)),
             "write Global=true or Global=false",
         )),
     }

@@ -1,5 +1,6 @@
 //! The specifiers that Flota itself expands: `%n %N %p %i` and `%%`, in the fleet sections only.
 
+use crate::diagnostic::shown;
 use crate::name::UnitName;
 
 /// What the specifiers stand for in one unit's file.
@@ -51,7 +52,7 @@ impl<'a> Specifiers<'a> {
                 Some('%') => out.push('%'),
                 other => {
                     return Err(SpecifierError {
-                        found: format!("%{}", other.map(String::from).unwrap_or_default()),
+                        found: shown(&other.map_or("%".to_owned(), |c| format!("%{c}"))),
                         offset: text.len() - rest.len() + percent,
                     });
                 }

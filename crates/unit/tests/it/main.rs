@@ -1,0 +1,11 @@
+//! The tests of `flota-unit`, in one binary.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod diagnostics;
+mod files;
+mod fleet;
+mod globs;
+mod limits;
+mod names;
+mod properties;
