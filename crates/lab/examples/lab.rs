@@ -38,7 +38,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         "heal" => lab.heal(machine)?,
         "down" => lab.down(&mut progress)?,
         "exec" => {
-            let status = lab.exec(machine, rest.get(1..).unwrap_or_default())?;
+            let argv = rest.get(1..).unwrap_or_default();
+            let status = lab.exec(machine, argv.strip_prefix(&["--".to_owned()]).unwrap_or(argv))?;
             return Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)));
         }
         _ => return Err(format!("unknown verb {verb}").into()),

@@ -12,11 +12,13 @@ use crate::{files, mounts};
 /// How long killed processes may take to leave their cgroup.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One group: in the v2 hierarchy, and in v1's `memory` where the host still has that.
+/// One group: in the v2 hierarchy, and where the host still has v1 beside it in v1's `memory`, which counts there, and
+/// in `name=systemd`, to which systemd-nspawn copies the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
     unified: PathBuf,
     memory_v1: Option<PathBuf>,
+    systemd_v1: Option<PathBuf>,
 }
 
 impl Cgroup {
@@ -24,10 +26,14 @@ impl Cgroup {
     pub(crate) fn at(path: &Path) -> Result<Self> {
         let mounts = mounts::all()?;
         let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2").ok_or(LabError::NoCgroup2)?;
-        let has_memory = |options: &str| options.split(',').any(|option| option == "memory");
-        let v1 = mounts.iter().find(|mount| mount.kind == "cgroup" && has_memory(&mount.options));
         let path = path.strip_prefix("/").unwrap_or(path);
-        Ok(Self { unified: v2.point.join(path), memory_v1: v1.map(|mount| mount.point.join(path)) })
+        let v1 = |wanted: &str| {
+            let has = |options: &str| options.split(',').any(|option| option == wanted);
+            let mut mounts = mounts.iter();
+            let found = mounts.find(|mount| mount.kind == "cgroup" && has(&mount.options))?;
+            Some(found.point.join(path))
+        };
+        Ok(Self { unified: v2.point.join(path), memory_v1: v1("memory"), systemd_v1: v1("name=systemd") })
     }
 
     /// Makes it anew, without what an earlier boot left in it.
@@ -100,7 +106,8 @@ impl Cgroup {
     }
 
     fn directories(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(self.unified.as_path()).chain(self.memory_v1.as_deref())
+        let v1 = self.memory_v1.iter().chain(&self.systemd_v1);
+        std::iter::once(&self.unified).chain(v1).map(PathBuf::as_path)
     }
 }
 

@@ -29,11 +29,16 @@ pub(crate) struct Tree<'a> {
 /// Documentation that no machine of a lab reads.
 const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"];
 
+/// mmdebstrap in its own mount and process namespaces, which end with us even at SIGKILL: nothing is left mounted in
+/// the tree, and nobody writes into it when the next run begins anew.
+const CONFINED: [&str; 8] =
+    ["--pdeathsig=KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
 /// Makes the tree at `target`, a directory that must not exist.
 pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progress) -> Result<()> {
     let mirror = mirror()?;
-    // Its own mount namespace: when it is killed, its mounts in the tree go with it.
-    let mut command = run::command("unshare", ["--mount", "mmdebstrap", "--mode=root"]);
+    let mut command = run::command("setpriv", CONFINED);
+    command.args(["mmdebstrap", "--mode=root"]);
     command.args(["--format=directory", &format!("--variant={}", tree.variant)]);
     command.args(["--aptopt=Acquire::Retries \"3\"", "--dpkgopt=force-unsafe-io"]);
     command.args(EXCLUDED.map(|path| format!("--dpkgopt=path-exclude={path}")));

@@ -1,8 +1,7 @@
 //! Taking a lab away, with whatever an interrupted command left of it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cgroup::Cgroup;
@@ -15,9 +14,6 @@ use crate::{files, mounts, network, process};
 
 /// How long machines may take to shut down cleanly before they are killed.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often it is asked whether they have.
-const ASK_EVERY: Duration = Duration::from_millis(50);
 
 impl Lab {
     /// Stops all machines and removes everything of the lab but the cache. Does not need a readable `lab.json`: it
@@ -93,23 +89,14 @@ impl Lab {
 
 /// Clean shutdowns, all at once; those that are too slow are left for [`Nspawn::destroy`].
 fn stop(machines: &[Nspawn]) -> Result<()> {
-    let mut running = Vec::new();
     for machine in machines {
         if let Some(processes) = machine.processes()? {
             machine.cgroup()?.freeze(false)?;
             processes.power_off()?;
-            running.push(machine.root());
         }
     }
     let deadline = Instant::now() + CLEAN_TIMEOUT;
-    while Instant::now() < deadline {
-        let all = process::machines()?;
-        if !running.iter().any(|root: &PathBuf| all.contains_key(root)) {
-            break;
-        }
-        sleep(ASK_EVERY);
-    }
-    Ok(())
+    machines.iter().try_for_each(|machine| machine.wait_stopped(deadline.saturating_duration_since(Instant::now())))
 }
 
 fn machine_of(dir: &Path, root: &Path) -> Option<String> {

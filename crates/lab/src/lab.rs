@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use crate::config::LabConfig;
 use crate::error::{LabError, Result};
@@ -12,6 +13,9 @@ use crate::process::{self, Processes};
 use crate::progress::Progress;
 use crate::state::{LabState, MachineRecord};
 use crate::{exec, files, image, network, preflight, run, ssh};
+
+/// How long systemd-nspawn may take to notice that its machine is dead.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Handle of one lab; holds nothing open, so that several commands can use a lab at once.
 #[derive(Debug)]
@@ -120,6 +124,8 @@ impl Lab {
     pub fn kill(&self, machine: &str) -> Result<()> {
         let (nspawn, processes) = self.running(machine)?;
         processes.kill()?;
+        // systemd-nspawn tidies up behind its machine; only if it hangs it is killed, too.
+        nspawn.wait_stopped(KILL_TIMEOUT)?;
         nspawn.destroy()
     }
 

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
@@ -18,6 +20,9 @@ use crate::{files, mounts};
 /// by the kernel, and stores want a real fsync. (Host directory, place in the machine.)
 const REAL_DIRECTORIES: [(&str, &str); 3] =
     [("docker", "/var/lib/docker"), ("etcd", "/var/lib/etcd"), ("flota", "/var/lib/flota")];
+
+/// How often it is asked whether a machine is gone.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// systemd-nspawn under --keep-unit leaves a reboot to its caller and says so with this exit status.
 const REBOOT_STATUS: &str = "133";
@@ -83,6 +88,15 @@ impl Nspawn {
                 run::run(&mut command).map(drop)
             }
         }
+    }
+
+    /// Waits until it does not run, at most `timeout`.
+    pub(crate) fn wait_stopped(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        while self.processes()?.is_some() && Instant::now() < deadline {
+            sleep(ASK_EVERY);
+        }
+        Ok(())
     }
 
     /// Ends everything that is left of it, whatever state it is in.

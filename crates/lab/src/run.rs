@@ -18,6 +18,7 @@ pub(crate) const TOOLS: &[Missing] = &[
     Missing { tool: "nft", package: "nftables" },
     Missing { tool: "ssh-keygen", package: "openssh-client" },
     Missing { tool: "nsenter", package: "util-linux" },
+    Missing { tool: "setpriv", package: "util-linux" },
     Missing { tool: "unshare", package: "util-linux" },
     Missing { tool: "setsid", package: "util-linux" },
     Missing { tool: "tar", package: "tar" },

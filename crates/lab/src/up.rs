@@ -145,6 +145,7 @@ impl Lab {
                 (machine.name(), SocketAddr::from((address, SSH_PORT)))
             })
             .collect();
+        let mut asked = false;
         loop {
             let mut last = Vec::new();
             for (name, address) in &waiting {
@@ -153,10 +154,14 @@ impl Lab {
             for (name, missing) in &last {
                 if missing.is_none() {
                     waiting.remove(name);
+                }
+                // Those that were ready when they were first asked are not worth a word.
+                if missing.is_none() && asked {
                     let seconds = started.elapsed().as_secs_f32();
                     progress.detail(&format!("{name} is ready after {seconds:.1} s"));
                 }
             }
+            asked = true;
             let late = last.into_iter().find_map(|(name, missing)| Some((name, missing?)));
             match late {
                 None => return Ok(()),
