@@ -5,7 +5,18 @@ use std::process::ExitCode;
 
 use flota_lab::{ContainerRecipe, Lab, LabConfig, Plain};
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+#[expect(clippy::print_stderr, reason = "an example talks to people")]
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("lab: {error}");
+        if let Some(source) = error.source() {
+            eprintln!("  because: {source}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut config = LabConfig::default();
     let mut words = std::env::args().skip(1).peekable();
     while let Some(option) = words.next_if(|word| word.starts_with('-')) {

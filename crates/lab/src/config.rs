@@ -13,7 +13,7 @@ use crate::error::{LabError, Result};
 const MAX_LAB_NAME: usize = 8;
 
 /// The most machines in a lab; two digits, and their addresses end at .109.
-pub const MAX_MACHINES: u8 = 99;
+pub(crate) const MAX_MACHINES: u8 = 99;
 
 /// What a lab is made from.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -43,12 +44,13 @@ impl Lab {
         self.preflight()?;
         let _lock = self.lock()?;
         let mut state = self.load()?;
+        // A subnet in use shall be told at once, not after a minute of building.
+        network::ensure_bridge(&self.config.name, state.subnet)?;
         let image = self.build_image(progress)?;
         if state.grow(self.config.machines, &image)? {
             // Before anything of them exists: `down` and the next `up` know of them.
             state.save(&self.dir())?;
         }
-        network::ensure_bridge(&self.config.name, state.subnet)?;
         let common = self.common()?;
         let mut booted = Vec::new();
         for machine in &state.machines {
@@ -109,30 +111,35 @@ impl Lab {
         common: &Common,
         progress: &mut dyn Progress,
     ) -> Result<bool> {
-        let nspawn = self.nspawn(&machine.name());
-        nspawn.mount(&machine.image)?;
-        let identity = |binary| {
-            let address = state.subnet.machine(machine.index);
-            Ok::<_, LabError>((binary, common.authority.identity(&machine.name(), address)?))
-        };
-        let flota = self.config.binary.as_deref().map(identity).transpose()?;
-        let provision = Provision { lab: state, machine, ssh: &common.ssh, flota };
-        let changed = provision.apply(&nspawn.root())?;
-        match nspawn.processes()? {
-            None => {
-                nspawn.boot()?;
-                Ok(true)
-            }
-            Some(Processes { leader: Some(leader), .. }) if changed => {
-                progress.step(&format!("restart Flota on {}, its files changed", machine.name()));
-                for argv in [["daemon-reload"].as_slice(), &["--no-block", "restart", "flota.service"]] {
-                    let argv: Vec<&str> = [&["systemctl"], argv].concat();
-                    run::run(exec::command_in(leader, &argv).stdin(Stdio::null()))?;
-                }
-                Ok(false)
-            }
-            Some(_) => Ok(false),
+        let name = machine.name();
+        let nspawn = self.nspawn(&name);
+        let running = nspawn.processes()?;
+        if running.is_some() && nspawn.cgroup()?.is_frozen() {
+            return Err(LabError::Frozen(name));
         }
+        nspawn.mount(&machine.image)?;
+        let changed = self.provision(state, machine, common, &nspawn.root())?;
+        match running {
+            None => nspawn.boot()?,
+            Some(Processes { leader: Some(leader), .. }) if changed => {
+                progress.step(&format!("restart Flota on {name}, its files changed"));
+                restart_flota(leader)?;
+            }
+            Some(_) => {}
+        }
+        Ok(running.is_none())
+    }
+
+    /// Writes the machine's files; whether anything of Flota changed.
+    fn provision(&self, state: &LabState, machine: &MachineRecord, common: &Common, root: &Path) -> Result<bool> {
+        let flota = match self.config.binary.as_deref() {
+            None => None,
+            Some(binary) => {
+                let address = state.subnet.machine(machine.index);
+                Some((binary, common.authority.identity(&machine.name(), address)?))
+            }
+        };
+        Provision { lab: state, machine, ssh: &common.ssh, flota }.apply(root)
     }
 
     /// Waits until each machine's systemd has done its boot and its network answers.
@@ -207,4 +214,12 @@ impl Lab {
             console: self.console(machine),
         }
     }
+}
+
+fn restart_flota(leader: u32) -> Result<()> {
+    let reload = ["systemctl", "daemon-reload"].as_slice();
+    for argv in [reload, &["systemctl", "--no-block", "restart", "flota.service"]] {
+        run::run(exec::command_in(leader, argv).stdin(Stdio::null()))?;
+    }
+    Ok(())
 }
