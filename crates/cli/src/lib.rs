@@ -1,1 +1,22 @@
-//! IO shell. The commands people type: clap types in one file, one file per verb.
+//! IO shell. The commands people type: clap types in one file, one file per verb, output.
+//!
+//! Inputs: arguments, environment, unit files, the daemon's HTTP API. Outputs: data on stdout, talk on stderr, an
+//! exit code. Invariant: nothing is decided here that the cluster decides; a verb asks, waits and tells.
+
+mod cli;
+mod commands;
+mod context;
+mod exit;
+mod failure;
+mod judge;
+mod output;
+mod remote;
+mod report;
+mod run;
+mod style;
+mod units;
+mod wait;
+
+pub use cli::DaemonArgs;
+pub use exit::Exit;
+pub use run::{Outcome, Terminal, run, run_with};

@@ -1,0 +1,41 @@
+//! One file per verb, and what several of them share.
+
+mod cat;
+mod destroy;
+mod journal;
+pub mod lab;
+mod list_machines;
+mod list_unit_files;
+mod list_units;
+mod load;
+mod place;
+mod start;
+mod status;
+mod stop;
+mod submit;
+mod unload;
+mod why;
+mod withdraw;
+
+use crate::{cli::Verb, context::Context, exit::Exit, failure::Failure};
+
+/// Runs a verb that asks the daemon.
+pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Submit(arguments) => submit::run(context, &arguments).await,
+        Verb::Load(arguments) => load::run(context, &arguments).await,
+        Verb::Start(arguments) => start::run(context, &arguments).await,
+        Verb::Stop(arguments) => stop::run(context, &arguments).await,
+        Verb::Unload(arguments) => unload::run(context, &arguments).await,
+        Verb::Destroy(arguments) => destroy::run(context, &arguments).await,
+        Verb::Cat(arguments) => cat::run(context, &arguments).await,
+        Verb::ListUnits(arguments) => list_units::run(context, &arguments).await,
+        Verb::ListUnitFiles(arguments) => list_unit_files::run(context, &arguments).await,
+        Verb::ListMachines(arguments) => list_machines::run(context, &arguments).await,
+        Verb::Status(arguments) => status::run(context, &arguments).await,
+        Verb::Journal(arguments) => journal::run(context, &arguments).await,
+        Verb::Why(arguments) => why::run(context, &arguments).await,
+        // `run::run_with` takes these before there is a context.
+        Verb::Daemon(_) | Verb::Lab(_) | Verb::Version => Ok(Exit::SUCCESS),
+    }
+}

@@ -1,0 +1,194 @@
+//! `lab`: a cluster of Debian machines on this host. Blocking: the lab's work is mounts, processes and files.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Progress};
+use serde::Serialize;
+
+use crate::{
+    cli::{Format, LabExecArgs, LabListArgs, LabUpArgs, LabVerb},
+    exit::Exit,
+    failure::{Failure, chain},
+    output::{
+        printer::Printer,
+        table::{Field, Layout, render},
+    },
+    style::Style,
+};
+
+/// How long the machines of a new cluster may take to find each other.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks at the cluster.
+const CLUSTER_POLL: Duration = Duration::from_millis(250);
+/// The machine that the lab asks for the cluster's state; it also has the store.
+const FIRST: &str = "m1";
+
+/// Runs the verb.
+pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
+    match verb {
+        LabVerb::Up(arguments) => up(printer, &arguments),
+        LabVerb::List(arguments) => list(printer, &arguments),
+        LabVerb::Exec(arguments) => exec(&arguments),
+        LabVerb::Kill(arguments) => {
+            open(&arguments.name.lab)?.kill(&arguments.machine).map_err(failure)?;
+            printer.say(&format!("{} has no power; give it back with: flota lab start {0}", arguments.machine));
+            Ok(Exit::SUCCESS)
+        }
+        LabVerb::Start(arguments) => {
+            open(&arguments.name.lab)?.start(&arguments.machine, &mut Told(printer)).map_err(failure)?;
+            Ok(Exit::SUCCESS)
+        }
+        LabVerb::Down(name) => {
+            open(&name.lab)?.down(&mut Told(printer)).map_err(failure)?;
+            Ok(Exit::SUCCESS)
+        }
+    }
+}
+
+/// The lab's progress as lines on stderr.
+struct Told<'a, 'b>(&'a mut Printer<'b>);
+
+impl Progress for Told<'_, '_> {
+    fn step(&mut self, text: &str) {
+        self.0.say(text);
+    }
+
+    fn detail(&mut self, text: &str) {
+        self.0.say(&format!("  {text}"));
+    }
+}
+
+fn open(name: &str) -> Result<Lab, Failure> {
+    let name = name.parse().map_err(failure)?;
+    Lab::open(LabConfig { name, ..LabConfig::default() }).map_err(failure)
+}
+
+fn failure(error: LabError) -> Failure {
+    let exit = if matches!(error, LabError::Config { .. }) { Exit::USAGE } else { Exit::FAILURE };
+    Failure::new(exit, chain(&error))
+}
+
+fn up(printer: &mut Printer<'_>, arguments: &LabUpArgs) -> Result<Exit, Failure> {
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::FAILURE, format!("cannot find this program for the machines: {error}")))?;
+    let config = LabConfig {
+        name: arguments.name.lab.parse().map_err(failure)?,
+        subnet: arguments.subnet.parse().map_err(failure)?,
+        suite: arguments.suite.parse().map_err(failure)?,
+        machines: arguments.machines,
+        binary: Some(own),
+        ..LabConfig::default()
+    };
+    let lab = Lab::open(config).map_err(failure)?;
+    let machines = lab.up(&mut Told(printer)).map_err(failure)?;
+    let running = machines.iter().filter(|machine| machine.state == MachineState::Running).count();
+    printer.say(&format!("wait until the cluster has {running} machines"));
+    wait_for_cluster(&lab, running)?;
+    printer.data(&table(&machines)?)?;
+    let lab = match arguments.name.lab.as_str() {
+        "flota" => String::new(),
+        name => format!(" --name {name}"),
+    };
+    printer.say(&format!(
+        "try next:\n  flota lab exec{lab} {FIRST} -- flota list-machines\n  flota lab exec{lab} {FIRST}       a shell \
+         (exit with ctrl-d): add -- bash\n  flota lab kill{lab} m2         a power cut\n  flota lab down{lab}"
+    ));
+    Ok(Exit::SUCCESS)
+}
+
+/// Waits until the first machine's daemon knows as many machines as run.
+fn wait_for_cluster(lab: &Lab, running: usize) -> Result<(), Failure> {
+    let started = Instant::now();
+    loop {
+        let output = lab.exec_captured(FIRST, &["flota", "list-machines", "--output", "json"]).map_err(failure)?;
+        let known =
+            serde_json::from_slice::<Vec<flota_api::v1::Machine>>(&output.stdout).map_or(0, |known| known.len());
+        if known >= running {
+            return Ok(());
+        }
+        if started.elapsed() >= CLUSTER_PATIENCE {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let text = format!(
+                "the machines run, but the cluster has {known} of {running} after {} s{}",
+                CLUSTER_PATIENCE.as_secs(),
+                if said.is_empty() { String::new() } else { format!(": {}", said.trim_end()) }
+            );
+            let hint = format!("see why with: flota lab exec {FIRST} -- journalctl -u flota");
+            return Err(Failure::new(Exit::FAILURE, text).with_hint(hint));
+        }
+        thread::sleep(CLUSTER_POLL);
+    }
+}
+
+fn exec(arguments: &LabExecArgs) -> Result<Exit, Failure> {
+    let status = open(&arguments.name.lab)?.exec(&arguments.machine, &arguments.command).map_err(failure)?;
+    Ok(Exit::of_program(status))
+}
+
+/// A machine of the lab, as `--output json` prints it.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    address: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+}
+
+fn list(printer: &mut Printer<'_>, arguments: &LabListArgs) -> Result<Exit, Failure> {
+    let machines = open(&arguments.name.lab)?.list().map_err(failure)?;
+    match arguments.print.output {
+        Format::Text => printer.data(&table(&machines)?)?,
+        Format::Json => {
+            let listed: Vec<Listed<'_>> = machines
+                .iter()
+                .map(|machine| Listed {
+                    name: &machine.name,
+                    address: machine.address.to_string(),
+                    state: machine.state.as_str(),
+                    memory_bytes: machine.memory,
+                })
+                .collect();
+            printer.json(&listed)?;
+        }
+    }
+    Ok(Exit::SUCCESS)
+}
+
+const FIELDS: &[Field<Machine>] = &[
+    Field { name: "machine", cell: |machine, _| machine.name.clone() },
+    Field { name: "ip", cell: |machine, _| machine.address.to_string() },
+    Field { name: "state", cell: |machine, _| machine.state.as_str().to_owned() },
+    Field {
+        name: "memory",
+        cell: |machine, _| machine.memory.map_or_else(|| "-".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
+    },
+];
+
+fn table(machines: &[Machine]) -> Result<String, Failure> {
+    let layout = Layout { fields: "machine,ip,state,memory", full: false, no_legend: false };
+    render(FIELDS, layout, machines, Style::Flota)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list() {
+        let machines = [Machine {
+            name: "m1".into(),
+            address: "10.78.0.11".parse().unwrap(),
+            leader: None,
+            state: MachineState::Stopped,
+            memory: None,
+        }];
+        assert_eq!(
+            table(&machines).unwrap(),
+            "MACHINE  IP          STATE    MEMORY\nm1       10.78.0.11  stopped  -\n"
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! What `load` and `start` share: submit what is new, set the desired state, wait.
+
+use flota_api::v1::DesiredState;
+
+use crate::{
+    cli::{ActArgs, Format},
+    context::{Context, unit_names},
+    exit::Exit,
+    failure::Failure,
+    judge::Goal,
+    report,
+    style::Style,
+    units::{self, Action, Planned},
+    wait::wait,
+};
+
+/// One of the two verbs.
+pub struct Place {
+    /// Its name.
+    pub verb: &'static str,
+    /// What it waits for.
+    pub goal: Goal,
+    /// What the units shall be.
+    pub state: DesiredState,
+    /// The desired states in which it may replace a unit's file.
+    pub replaceable: &'static [DesiredState],
+}
+
+/// Runs the verb.
+pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Place) -> Result<Exit, Failure> {
+    let names = unit_names(&arguments.units)?;
+    if let Some(template) = names.iter().find(|name| name.is_template()) {
+        let example = template.instantiate("1").map_or_else(|_| String::new(), |instance| instance.to_string());
+        return Err(Failure::new(Exit::FAILURE, format!("cannot activate template \"{template}\""))
+            .with_hint(format!("{} an instance of it, such as {example}", place.verb)));
+    }
+    let replace = arguments.replace.then_some(place.replaceable);
+    let planned = units::plan(context, &arguments.units, &names, replace).await?;
+    units::submit(context, &planned, place.state).await?;
+    let mut awaited = Vec::new();
+    for unit in planned {
+        set_desired(context, &unit, &place, arguments).await?;
+        if unit.global || arguments.block.no_block {
+            report::triggered(context, place.verb, &unit.name, unit.global, arguments.print)?;
+        } else {
+            awaited.push(unit.name);
+        }
+    }
+    Ok(wait(context, place.goal, awaited, arguments.block, arguments.print).await?.exit)
+}
+
+async fn set_desired(
+    context: &mut Context<'_, '_>,
+    unit: &Planned,
+    place: &Place,
+    arguments: &ActArgs,
+) -> Result<(), Failure> {
+    match unit.action {
+        // Its desired state came with the file.
+        Action::Replace(_) => return Ok(()),
+        Action::Keep if unit.desired == Some(place.state) => return Ok(()),
+        // fleetctl tells of the submit before it goes on.
+        Action::Create(_) if context.style == Style::Fleetctl && arguments.print.output == Format::Text => {
+            context.printer.line(&format!("Unit {} inactive", unit.name))?;
+        }
+        Action::Create(_) | Action::Keep => {}
+    }
+    let what = format!("Error {}ing units: unit {}", place.verb, unit.name);
+    let failed = |error| Failure::request(&what, &error);
+    context.client.set_desired(unit.name.as_str(), place.state).await.map_err(failed)
+}

@@ -1,0 +1,27 @@
+//! `submit`: store unit files in the cluster.
+
+use flota_api::v1::DesiredState;
+
+use crate::{
+    cli::SubmitArgs,
+    context::{Context, unit_names},
+    exit::Exit,
+    failure::Failure,
+    report,
+    units::{self, Action},
+};
+
+/// Replacing the file of a unit that runs is for `start --replace`.
+const REPLACEABLE: &[DesiredState] = &[DesiredState::Inactive];
+
+/// Runs the verb.
+pub async fn run(context: &mut Context<'_, '_>, arguments: &SubmitArgs) -> Result<Exit, Failure> {
+    let names = unit_names(&arguments.units)?;
+    let replace = arguments.replace.then_some(REPLACEABLE);
+    let planned = units::plan(context, &arguments.units, &names, replace).await?;
+    units::submit(context, &planned, DesiredState::Inactive).await?;
+    for unit in planned.iter().filter(|unit| unit.action != Action::Keep) {
+        report::line(context, &unit.name, "inactive", None, &format!("Unit {} inactive", unit.name), arguments.print)?;
+    }
+    Ok(Exit::SUCCESS)
+}

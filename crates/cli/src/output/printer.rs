@@ -1,0 +1,52 @@
+//! The one way out: data to stdout, talk to stderr, both through here.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::output::progress::Progress;
+
+/// Writes the output of one command.
+pub struct Printer<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// Spinners; taken off the screen while anything is printed.
+    pub progress: Progress,
+}
+
+impl<'a> Printer<'a> {
+    /// A printer to `out` and `err`; `terminal` says that `err` is one.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, terminal: bool) -> Self {
+        Self { out, err, progress: Progress::new(terminal) }
+    }
+
+    /// Data, as it is.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        self.progress.suspend(|| {
+            self.out.write_all(text.as_bytes())?;
+            self.out.flush()
+        })
+    }
+
+    /// One line of data.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.data(&format!("{text}\n"))
+    }
+
+    /// A JSON document over several lines.
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.line(&serde_json::to_string_pretty(value)?)
+    }
+
+    /// A JSON document on a line of its own.
+    pub fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.line(&serde_json::to_string(value)?)
+    }
+
+    /// One line for people. Where it cannot be written, nobody is there to be told.
+    pub fn say(&mut self, text: &str) {
+        self.progress.suspend(|| {
+            let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
+        });
+    }
+}

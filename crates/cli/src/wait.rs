@@ -1,0 +1,222 @@
+//! Waits until units are where a verb wants them, and says why when they do not get there.
+
+use std::time::{Duration, Instant};
+
+use flota_api::{ClientError, v1::Unit};
+use flota_unit::UnitName;
+
+use crate::{
+    cli::{BlockArgs, OutputArg},
+    context::{Context, retrieving},
+    exit::Exit,
+    failure::Failure,
+    judge::{Goal, Judgement, judge},
+    report,
+};
+
+/// First pause between two looks; most units start within it.
+const POLL_FIRST: Duration = Duration::from_millis(20);
+/// Longest pause between two looks. Each pause is half as long again as the one before.
+const POLL_MAX: Duration = Duration::from_millis(250);
+/// One of fleet's `--block-attempts`.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long something that may pass by itself has to last before it counts.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long systemd may restart a unit over and over before that counts as failed.
+const RESTART_PATIENCE: Duration = Duration::from_secs(3);
+/// How long no machine may fit, or a machine report an error, before the command gives up.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long machines may fit without one being chosen: a new leader is found well within it.
+const LEADER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A unit that is waited for.
+struct Waiting {
+    name: UnitName,
+    /// The last judgement that is not final, and since when it is the same.
+    since: Option<(Judgement, Instant)>,
+}
+
+/// How waiting ended.
+pub struct Waited {
+    /// The code of the first unit that did not get there.
+    pub exit: Exit,
+    /// The units that got there.
+    pub reached: Vec<UnitName>,
+}
+
+/// What is known after a look.
+enum Verdict {
+    Done(Option<Unit>),
+    Wait(String),
+    Stop(Exit, Vec<String>),
+}
+
+/// Waits until every unit reached `goal`, and prints a line for each that did.
+///
+/// What keeps a unit from it is said on stderr.
+pub async fn wait(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    names: Vec<UnitName>,
+    block: BlockArgs,
+    print: OutputArg,
+) -> Result<Waited, Failure> {
+    let started = Instant::now();
+    let deadline = (block.block_attempts > 0).then(|| started + ATTEMPT * block.block_attempts);
+    let mut waiting: Vec<Waiting> = names.into_iter().map(|name| Waiting { name, since: None }).collect();
+    let (mut exit, mut reached, mut pause) = (Exit::SUCCESS, Vec::new(), POLL_FIRST);
+    loop {
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let mut rest = Vec::new();
+        for mut unit in waiting {
+            match look(context, goal, &mut unit, deadline.is_some()).await? {
+                Verdict::Done(found) => {
+                    context.printer.progress.finish(unit.name.as_str());
+                    report::reached(context, goal, &unit.name, found.as_ref(), print).await?;
+                    reached.push(unit.name);
+                }
+                Verdict::Stop(code, lines) => {
+                    exit = exit.or(code);
+                    say(context, &unit.name, &lines);
+                }
+                Verdict::Wait(what) if late => {
+                    exit = exit.or(Exit::TIMED_OUT);
+                    say(
+                        context,
+                        &unit.name,
+                        &report::timed_out(context.style, &unit.name, goal, started.elapsed(), &what),
+                    );
+                }
+                Verdict::Wait(what) => {
+                    context.printer.progress.set(unit.name.as_str(), &format!("waiting for {what}"));
+                    rest.push(unit);
+                }
+            }
+        }
+        if rest.is_empty() {
+            return Ok(Waited { exit, reached });
+        }
+        waiting = rest;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(POLL_MAX);
+    }
+}
+
+fn say(context: &mut Context<'_, '_>, name: &UnitName, lines: &[String]) {
+    context.printer.progress.finish(name.as_str());
+    for line in lines {
+        context.printer.say(line);
+    }
+}
+
+/// Looks at one unit. With a `deadline`, fleet's users expect waiting where Flota would give up.
+async fn look(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    waiting: &mut Waiting,
+    deadline: bool,
+) -> Result<Verdict, Failure> {
+    let name = waiting.name.clone();
+    let failed = |error: ClientError| retrieving(&name, &error);
+    let unit = context.client.unit(name.as_str()).await.map_err(failed)?;
+    let states = context.client.states(Some(name.as_str()), None).await.map_err(failed)?;
+    let judgement = judge(goal, unit.as_ref(), &states);
+    let lasted = waiting.lasted(&judgement);
+    Ok(match judgement {
+        Judgement::Done => Verdict::Done(unit),
+        Judgement::Ended if lasted >= SETTLE => Verdict::Done(unit),
+        Judgement::Ended => Verdict::Wait("systemd to begin".to_owned()),
+        Judgement::Overruled(why) if lasted >= SETTLE => {
+            Verdict::Stop(Exit::FAILURE, vec![report::headline(goal, &name, &why)])
+        }
+        Judgement::Overruled(_) => Verdict::Wait("the cluster to take it up".to_owned()),
+        Judgement::Restarting if lasted >= RESTART_PATIENCE => {
+            let what = "it ends and systemd starts it again, over and over";
+            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), what).await)
+        }
+        Judgement::Restarting => Verdict::Wait("systemd to start it again".to_owned()),
+        Judgement::Failed(state) => {
+            let what = format!("it failed ({state})");
+            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), &what).await)
+        }
+        Judgement::Unplaced => unplaced(context, goal, &name, lasted, deadline).await?,
+        Judgement::Pending(what) if lasted >= PLACE_PATIENCE => {
+            stuck(context, goal, &name, unit.as_ref(), what).await?
+        }
+        Judgement::Pending(what) => Verdict::Wait(what),
+    })
+}
+
+/// No machine has been chosen: gives up at once when none can be.
+async fn unplaced(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    name: &UnitName,
+    lasted: Duration,
+    deadline: bool,
+) -> Result<Verdict, Failure> {
+    let why = context.client.why(name.as_str()).await.map_err(|error| retrieving(name, &error))?;
+    let Some(why) = why.filter(|why| why.scheduled_on.is_none()) else {
+        return Ok(Verdict::Wait("a machine".to_owned()));
+    };
+    let possible = why.machines.iter().any(|machine| machine.eligible);
+    // Right after the request the daemon may not know of it, and a cluster without machines may be about to get one.
+    let patience = match (possible, why.machines.is_empty()) {
+        (true, _) => LEADER_PATIENCE,
+        (false, true) => PLACE_PATIENCE,
+        (false, false) => POLL_FIRST,
+    };
+    if deadline || lasted < patience {
+        return Ok(Verdict::Wait(
+            if possible { "the leader to choose a machine" } else { "a machine that fits" }.to_owned(),
+        ));
+    }
+    Ok(Verdict::Stop(Exit::UNPLACEABLE, report::unplaceable(context.style, goal, &why)))
+}
+
+/// Something takes long: asks whether there is an error behind it.
+async fn stuck(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    name: &UnitName,
+    unit: Option<&Unit>,
+    what: String,
+) -> Result<Verdict, Failure> {
+    let why = context.client.why(name.as_str()).await.map_err(|error| retrieving(name, &error))?;
+    Ok(match why.and_then(|why| why.problem) {
+        Some(problem) => Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, name, unit, &problem).await),
+        None => Verdict::Wait(what),
+    })
+}
+
+async fn failed_on(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    name: &UnitName,
+    unit: Option<&Unit>,
+    what: &str,
+) -> Vec<String> {
+    let machine = match unit {
+        Some(unit) => context.legend(&unit.machine_id).await,
+        None => "-".to_owned(),
+    };
+    let program = context.style.program();
+    vec![
+        report::headline(goal, name, &format!("{what} on {machine}")),
+        format!("hint: see why with: {program} journal {name}"),
+    ]
+}
+
+impl Waiting {
+    /// How long the unit has been judged like this. A change of words within a kind starts anew.
+    fn lasted(&mut self, judgement: &Judgement) -> Duration {
+        let now = Instant::now();
+        match &self.since {
+            Some((before, since)) if before == judgement => now - *since,
+            _ => {
+                self.since = Some((judgement.clone(), now));
+                Duration::ZERO
+            }
+        }
+    }
+}
