@@ -1,1 +1,18 @@
 //! IO shell. Configuration, the tasks that feed the pure machines, HTTP routes.
+//!
+//! Inputs: configuration, store, systemd, HTTP requests. Outputs: what the engine's and agent's effects say, HTTP
+//! answers, log lines.
+//! Invariant: no policy here. A task turns what happens into an event, hands it to a pure machine, and carries out
+//! the effects in the order in which they come.
+
+mod app;
+mod config;
+mod disk;
+mod http;
+mod identity;
+mod logging;
+mod session;
+mod tasks;
+
+pub use app::run;
+pub use config::{Config, ConfigError, Options};

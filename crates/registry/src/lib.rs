@@ -18,7 +18,7 @@ pub use model::{
     Capacity, Cluster, ClusterId, DesiredState, DesiredUnit, Generation, IdError, Leader, Machine, MachineId, Millis,
     ObservedUnit, Report, Schedule, ScheduledUnit, TargetState, UnitStates,
 };
-pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue};
+pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use txn::{
     Compare, Fence, LeaseId, MAX_OPS_PER_TXN, MAX_TXN_BYTES, Op, ScheduleWrite, Txn, campaign, collect_files,
     commit_schedules, create_cluster, destroy_unit, publish_report, put_machine, put_unit,

@@ -53,6 +53,11 @@ pub(crate) struct FileText {
     pub(crate) text: String,
 }
 
+/// The unit file text of a pair at [`Key::File`].
+pub fn file_text(pair: &KeyValue) -> Result<String, CodecError> {
+    Ok(codec::decode::<FileText>(&pair.value)?.text)
+}
+
 /// Everything under [`crate::keys::PREFIX`] at one revision.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterSnapshot {

@@ -194,8 +194,8 @@ impl Systemd {
             Err(SystemdError::Refused { .. }) => self.rows_one_by_one(units).await?,
             Err(error) => return Err(error),
         };
-        stream::iter(units.iter().zip(rows))
-            .map(|(name, row)| self.state(name, row))
+        stream::iter(units.iter().cloned().zip(rows))
+            .map(|(name, row)| self.clone().state(name, row))
             .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await
@@ -241,14 +241,15 @@ impl Systemd {
         Ok(rows)
     }
 
-    async fn state(&self, name: &str, row: Option<UnitRow>) -> Result<UnitState, SystemdError> {
+    /// Takes its arguments by value, so that a caller's task may move between threads while many of these are under way.
+    async fn state(self, name: String, row: Option<UnitRow>) -> Result<UnitState, SystemdError> {
         let Some((_, _, load, active, sub, _, path, ..)) = row else {
-            return Ok(UnitState::not_found(name));
+            return Ok(UnitState::not_found(&name));
         };
         let mut since = None;
         // A unit that was never found has no history worth a round trip.
         if load != "not-found" {
-            let fail = |error| SystemdError::from_bus("read the state of", name, error);
+            let fail = |error| SystemdError::from_bus("read the state of", &name, error);
             let unit = UnitProxy::builder(self.0.manager.inner().connection())
                 .path(path)
                 .cache_properties(CacheProperties::No)
@@ -262,7 +263,7 @@ impl Systemd {
                 Err(error) => return Err(error),
             };
         }
-        Ok(UnitState { name: name.to_owned(), load, active, sub, since })
+        Ok(UnitState { name, load, active, sub, since })
     }
 }
 

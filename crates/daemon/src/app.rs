@@ -1,0 +1,200 @@
+//! Builds the daemon from its configuration, runs it, and ends it without stopping any unit.
+
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use flota_agent::Agent;
+use flota_engine::{Engine, Settings};
+use flota_etcd::StoreClient;
+use flota_registry::{Machine, MachineId};
+use flota_store::{Store, StoreConfig, StoreError};
+use flota_systemd::{Notifier, inherited_listeners};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::config::{Config, Options, StoreChoice};
+use crate::disk::DataDir;
+use crate::session::Session;
+use crate::tasks::agent::{AgentTask, boot};
+use crate::tasks::engine::EngineTask;
+use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
+use crate::{http, identity, logging};
+
+/// How long tasks get to finish after a signal.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Threads that run tasks: the daemon waits far more than it works.
+const WORKER_THREADS: usize = 2;
+
+/// Runs the daemon until SIGTERM or SIGINT; returns with an error when it cannot start or its store fails.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let config = Config::load(&options)?;
+    logging::init(config.verbose);
+    // Before any thread: taking the sockets over changes the environment.
+    let inherited = inherited_listeners()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
+    let ended = runtime.block_on(serve(config, inherited));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+async fn serve(config: Config, inherited: Vec<StdUnixListener>) -> anyhow::Result<()> {
+    let me = identity::machine_id()?;
+    let notifier = Notifier::from_env();
+    let data = DataDir::open(&config.data_dir)?;
+    let listeners = api_listeners(&config, inherited).await?;
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+
+    let store = match &config.store {
+        StoreChoice::Embedded { listen } => {
+            let store = Store::open(StoreConfig { data_dir: data.store(), listen: listen.clone() }).await?;
+            info!("embedded store at revision {}", store.revision());
+            Some(store)
+        }
+        StoreChoice::Remote => None,
+    };
+    spawn_tasks(&config, &me, &data, listeners, &tasks, &shutdown).await?;
+    notifier.ready();
+    info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
+
+    let ended = tokio::select! {
+        signal = termination() => {
+            info!("{signal}: the daemon ends, units run on");
+            Ok(())
+        }
+        failed = serve_store(store, shutdown.clone()) => failed.context("the embedded store failed; units run on"),
+    };
+    notifier.stopping();
+    shutdown.cancel();
+    tasks.close();
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        warn!("some tasks did not finish within {} s", DRAIN.as_secs());
+    }
+    ended
+}
+
+/// Serves the embedded store; where there is none this never ends.
+fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> impl Future<Output = Result<(), StoreError>> {
+    async move {
+        match store {
+            Some(store) => store.serve(shutdown).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn spawn_tasks(
+    config: &Config,
+    me: &MachineId,
+    data: &DataDir,
+    listeners: Vec<UnixListener>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let boot_id = identity::boot_id()?;
+    let machine = Machine {
+        address: config.address.clone().map_or_else(identity::default_address, Ok)?,
+        metadata: config.metadata.clone(),
+        capacity: identity::capacity(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: boot_id.clone(),
+    };
+    let client = StoreClient::new(&config.client).await?;
+    let clock = Clock::start();
+    let (engine_in, engine_out) = mpsc::channel(MAX_QUEUED_EVENTS);
+    let (agent_in, agent_out) = mpsc::channel(MAX_QUEUED_EVENTS);
+    let (link, link_watch) = watch::channel(None);
+    let (leader, leader_watch) = watch::channel(None);
+    let (generation, generation_watch) = watch::channel(0);
+
+    let agent = AgentTask {
+        agent: Agent::new(),
+        me: me.clone(),
+        dir: data.agent(),
+        link: link_watch.clone(),
+        clock,
+        events: agent_in.clone(),
+        generation,
+    };
+    let first = boot(&data.agent(), boot_id)?;
+    tasks.spawn(agent.run(first, agent_out, shutdown.clone()));
+
+    let settings = Settings { grace: config.grace, ..Settings::default() };
+    let engine = EngineTask {
+        engine: Engine::new(me.clone(), settings),
+        link: link_watch.clone(),
+        clock,
+        events: engine_in.clone(),
+        feed: None,
+    };
+    tasks.spawn(engine.run(engine_out, shutdown.clone()));
+
+    let session = Session {
+        client,
+        me: me.clone(),
+        machine,
+        ttl: config.lease,
+        link,
+        leader,
+        engine: engine_in,
+        agent: agent_in,
+    };
+    tasks.spawn(session.run(shutdown.clone()));
+
+    let api = http::Api { me: me.clone(), link: link_watch, leader: leader_watch, generation: generation_watch };
+    tasks.spawn(http::serve(api, listeners, shutdown.clone()));
+    Ok(())
+}
+
+/// The sockets that systemd passed, or else the configured ones.
+async fn api_listeners(config: &Config, inherited: Vec<StdUnixListener>) -> anyhow::Result<Vec<UnixListener>> {
+    let mut listeners = Vec::new();
+    for listener in inherited {
+        listener.set_nonblocking(true).context("cannot use the socket that systemd passed")?;
+        listeners.push(UnixListener::from_std(listener).context("cannot use the socket that systemd passed")?);
+    }
+    if listeners.is_empty() {
+        for path in &config.api_listen {
+            listeners.push(bind(path).await?);
+        }
+    }
+    Ok(listeners)
+}
+
+/// Binds a socket for root only; one left over from a dead daemon is replaced, a living one is not.
+async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    if tokio::net::UnixStream::connect(path).await.is_ok() {
+        bail!(
+            "API socket {} is in use by another process: stop it, or name another one with --api-listen",
+            path.display()
+        );
+    }
+    if path.exists() {
+        std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, private).with_context(|| format!("cannot protect {}", path.display()))?;
+    Ok(listener)
+}
+
+async fn termination() -> &'static str {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}

@@ -1,0 +1,328 @@
+//! Configuration: built-in values, then the file, then environment and flags.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flota_etcd::{ClientConfig, TlsFiles};
+use flota_registry::Millis;
+use flota_store::Listen;
+use serde::Deserialize;
+
+/// Read when no file is named; it may be missing.
+pub const DEFAULT_FILE: &str = "/etc/flota/flota.toml";
+/// Where the daemon keeps what must outlive it.
+const DEFAULT_DATA_DIR: &str = "/var/lib/flota";
+/// The embedded store's socket where nothing else is configured.
+const DEFAULT_STORE_SOCKET: &str = "/run/flota/store.sock";
+/// The API's socket where systemd passes none.
+const DEFAULT_API_SOCKET: &str = "/run/flota/api.sock";
+/// Bounds of the lease that a machine lives by, in seconds. etcd's own minimum is 2.
+const LEASE_SECONDS: std::ops::RangeInclusive<u64> = 2..=600;
+/// Bounds of the grace after it, in seconds.
+const GRACE_SECONDS: std::ops::RangeInclusive<u64> = 0..=86_400;
+
+/// What the command line and the environment say; it wins over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The configuration file; one that is named must exist.
+    pub config: Option<PathBuf>,
+    /// Where the daemon keeps what must outlive it.
+    pub data_dir: Option<PathBuf>,
+    /// The store's endpoints, if it is not the embedded one.
+    pub store_endpoints: Vec<String>,
+    /// Where the embedded store listens.
+    pub store_listen: Vec<String>,
+    /// The API's unix sockets, where systemd passes none.
+    pub api_listen: Vec<PathBuf>,
+    /// The address that other machines reach this one at.
+    pub address: Option<String>,
+    /// Machine metadata as `key=value,key=value`.
+    pub metadata: Option<String>,
+    /// Log more.
+    pub verbose: bool,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration file {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not understood.
+    #[error("configuration file {path}: {message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it, and why.
+        message: String,
+    },
+    /// A value is not acceptable.
+    #[error("configuration: {0}")]
+    Value(String),
+}
+
+fn value(message: impl Into<String>) -> ConfigError {
+    ConfigError::Value(message.into())
+}
+
+/// Where the cluster's knowledge is.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// In this daemon.
+    Embedded {
+        /// Where the store listens.
+        listen: Vec<Listen>,
+    },
+    /// Elsewhere.
+    Remote,
+}
+
+/// A complete, checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the daemon keeps what must outlive it.
+    pub data_dir: PathBuf,
+    /// The address that other machines reach this one at; none: found out at start.
+    pub address: Option<String>,
+    /// What `MachineMetadata=` is matched against.
+    pub metadata: BTreeMap<String, String>,
+    /// Embedded or elsewhere.
+    pub store: StoreChoice,
+    /// How the daemon itself reaches the store.
+    pub client: ClientConfig,
+    /// The API's unix sockets, where systemd passes none.
+    pub api_listen: Vec<PathBuf>,
+    /// How long a machine lives without a sign of life.
+    pub lease: Duration,
+    /// How long after that it is still waited for.
+    pub grace: Millis,
+    /// Log more.
+    pub verbose: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data_dir: Option<PathBuf>,
+    machine: MachineSection,
+    store: StoreSection,
+    tls: Option<TlsSection>,
+    api: ApiSection,
+    cluster: ClusterSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MachineSection {
+    address: Option<String>,
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    endpoints: Vec<String>,
+    listen: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsSection {
+    ca: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ApiSection {
+    listen: Vec<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ClusterSection {
+    lease_seconds: u64,
+    grace_seconds: u64,
+}
+
+impl Default for ClusterSection {
+    fn default() -> Self {
+        ClusterSection { lease_seconds: 5, grace_seconds: 5 }
+    }
+}
+
+impl Config {
+    /// Reads the file that `options` name (or the default one, if it is there), and lays `options` over it.
+    pub fn load(options: &Options) -> Result<Config, ConfigError> {
+        let path = options.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => parse(&path, &text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && options.config.is_none() => File::default(),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        Config::build(file, options)
+    }
+
+    fn build(file: File, options: &Options) -> Result<Config, ConfigError> {
+        let data_dir = options.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+        let tls = file.tls.map(|TlsSection { ca, cert, key }| TlsFiles { ca, cert, key });
+        let endpoints = chosen(&options.store_endpoints, file.store.endpoints);
+        let listen = chosen(&options.store_listen, file.store.listen);
+        let (store, client) = store(endpoints, listen, tls)?;
+        let metadata = match &options.metadata {
+            Some(text) => parse_metadata(text)?,
+            None => file.machine.metadata,
+        };
+        check_range("cluster.lease_seconds", file.cluster.lease_seconds, &LEASE_SECONDS)?;
+        check_range("cluster.grace_seconds", file.cluster.grace_seconds, &GRACE_SECONDS)?;
+        let api_listen = chosen(&options.api_listen, file.api.listen);
+        Ok(Config {
+            data_dir,
+            address: options.address.clone().or(file.machine.address),
+            metadata,
+            store,
+            client,
+            api_listen: if api_listen.is_empty() { vec![DEFAULT_API_SOCKET.into()] } else { api_listen },
+            lease: Duration::from_secs(file.cluster.lease_seconds),
+            grace: Millis(file.cluster.grace_seconds * 1000),
+            verbose: options.verbose,
+        })
+    }
+}
+
+fn chosen<T: Clone>(option: &[T], file: Vec<T>) -> Vec<T> {
+    if option.is_empty() { file } else { option.to_vec() }
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
+}
+
+fn check_range(name: &str, number: u64, range: &std::ops::RangeInclusive<u64>) -> Result<(), ConfigError> {
+    if range.contains(&number) {
+        return Ok(());
+    }
+    Err(value(format!("{name} is {number}, expected {} to {}", range.start(), range.end())))
+}
+
+fn parse_metadata(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let split = |pair: &str| match pair.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(value(format!("metadata `{pair}` is not of the form key=value"))),
+    };
+    pairs.map(split).collect()
+}
+
+fn store(
+    endpoints: Vec<String>,
+    listen: Vec<String>,
+    tls: Option<TlsFiles>,
+) -> Result<(StoreChoice, ClientConfig), ConfigError> {
+    if !endpoints.is_empty() {
+        if !listen.is_empty() {
+            return Err(value("store.endpoints and store.listen exclude each other: the store is elsewhere, or here"));
+        }
+        return Ok((StoreChoice::Remote, ClientConfig { endpoints, tls }));
+    }
+    let listen = if listen.is_empty() { vec![format!("unix:{DEFAULT_STORE_SOCKET}")] } else { listen };
+    let parsed = listen.iter().map(|text| parse_listen(text, tls.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    // The daemon takes the shortest way in: a socket, then loopback, then the network.
+    let own =
+        listen.iter().min_by_key(|text| ["unix:", "http:", "https:"].iter().position(|kind| text.starts_with(kind)));
+    let endpoints = own.into_iter().cloned().collect();
+    Ok((StoreChoice::Embedded { listen: parsed }, ClientConfig { endpoints, tls }))
+}
+
+fn parse_listen(text: &str, tls: Option<&TlsFiles>) -> Result<Listen, ConfigError> {
+    let address = |rest: &str| {
+        rest.parse::<SocketAddr>()
+            .map_err(|_| value(format!("store.listen `{text}` is not of the form http(s)://ADDRESS:PORT")))
+    };
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Listen::Unix(path.trim_start_matches("//").into()));
+    }
+    if let Some(rest) = text.strip_prefix("http://") {
+        let address = address(rest)?;
+        if !address.ip().is_loopback() {
+            return Err(value(format!(
+                "store.listen `{text}` would let everyone on the network command this cluster: use https:// with [tls], or a loopback address"
+            )));
+        }
+        return Ok(Listen::Tcp(address));
+    }
+    if let Some(rest) = text.strip_prefix("https://") {
+        let Some(tls) = tls else {
+            return Err(value(format!("store.listen `{text}` needs [tls] ca, cert and key")));
+        };
+        let (cert, key, client_ca) = (tls.cert.clone(), tls.key.clone(), tls.ca.clone());
+        return Ok(Listen::Tls { addr: address(rest)?, cert, key, client_ca });
+    }
+    Err(value(format!(
+        "store.listen `{text}` is not of the form unix:/PATH, http://ADDRESS:PORT or https://ADDRESS:PORT"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(text: &str) -> Result<Config, ConfigError> {
+        Config::build(parse(Path::new("flota.toml"), text)?, &Options::default())
+    }
+
+    #[track_caller]
+    fn refused(text: &str, word: &str) {
+        let error = build(text).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+
+    #[test]
+    fn nothing_configured_is_one_machine_with_a_private_store() {
+        let config = build("").unwrap();
+        assert!(
+            matches!(config.store, StoreChoice::Embedded { listen } if matches!(listen.as_slice(), [Listen::Unix(_)]))
+        );
+        assert_eq!(config.client.endpoints, ["unix:/run/flota/store.sock"]);
+        assert_eq!((config.lease, config.grace), (Duration::from_secs(5), Millis(5000)));
+    }
+
+    #[test]
+    fn the_store_for_others_and_a_member() {
+        let tls = "[tls]\nca = \"/ca\"\ncert = \"/cert\"\nkey = \"/key\"\n";
+        let first = build(&format!("[store]\nlisten = [\"https://10.0.0.1:2379\", \"unix:/run/s\"]\n{tls}")).unwrap();
+        assert_eq!(first.client.endpoints, ["unix:/run/s"]);
+        let member = build(&format!("[store]\nendpoints = [\"https://10.0.0.1:2379\"]\n{tls}")).unwrap();
+        assert!(matches!(member.store, StoreChoice::Remote));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = parse(Path::new("f"), "data_dir = \"/a\"\n[machine]\nmetadata = { x = \"1\" }\n").unwrap();
+        let options =
+            Options { data_dir: Some("/b".into()), metadata: Some("k=v, l=w=2".into()), ..Options::default() };
+        let config = Config::build(file, &options).unwrap();
+        assert_eq!(config.data_dir, Path::new("/b"));
+        assert_eq!(config.metadata, BTreeMap::from([("k".into(), "v".into()), ("l".into(), "w=2".into())]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        refused("[store]\nlisten = [\"http://0.0.0.0:2379\"]\n", "everyone on the network");
+        refused("[store]\nlisten = [\"https://10.0.0.1:2379\"]\n", "needs [tls]");
+        refused("[store]\nlisten = [\"10.0.0.1:2379\"]\n", "not of the form");
+        refused("[store]\nlisten = [\"unix:/a\"]\nendpoints = [\"http://b:1\"]\n", "exclude each other");
+        refused("[stor]\n", "unknown field `stor`");
+        refused("[machine]\nadress = \"x\"\n", "line 2");
+        refused("[cluster]\nlease_seconds = 1\n", "expected 2 to 600");
+    }
+}

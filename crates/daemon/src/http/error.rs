@@ -1,0 +1,83 @@
+//! Errors as fleet's clients know them: a status and `{"error":{"code","message"}}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use flota_api::ErrorBody;
+use flota_api::page::TokenError;
+use flota_etcd::EtcdError;
+use flota_unit::Diagnostic;
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
+        ApiError { status, message: message.into() }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub fn conflict(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::CONFLICT, message)
+    }
+
+    pub fn no_such_unit() -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, "unit does not exist")
+    }
+
+    pub fn away() -> ApiError {
+        let message = "flota cannot reach its store: units run on, but nothing can be read or changed (see `journalctl -u flota`)";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// What is wrong with a unit, all of it, with lines and columns.
+    pub fn invalid_unit(name: &str, found: &[Diagnostic]) -> ApiError {
+        let lines: Vec<String> = found.iter().map(|it| format!("{name}:{it}")).collect();
+        ApiError::bad_request(lines.join("\n"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(ErrorBody::new(self.status.as_u16(), self.message))).into_response()
+    }
+}
+
+impl From<EtcdError> for ApiError {
+    fn from(error: EtcdError) -> ApiError {
+        let Some(status) = error.status() else {
+            return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("store: {error}"));
+        };
+        let code = match status.code() {
+            tonic::Code::ResourceExhausted => StatusCode::INSUFFICIENT_STORAGE,
+            tonic::Code::InvalidArgument => StatusCode::BAD_REQUEST,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let hint = match status.code() {
+            tonic::Code::ResourceExhausted => "; nothing was changed: free space on the store's disk and try again",
+            _ => "",
+        };
+        ApiError::new(code, format!("store: {}{hint}", status.message()))
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> ApiError {
+        ApiError::bad_request(error.to_string())
+    }
+}
+
+pub async fn unknown_path() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "no such path")
+}
+
+pub fn method_not_allowed(supported: &str) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {supported} supported against this resource"))
+}

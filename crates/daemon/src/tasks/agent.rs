@@ -1,0 +1,279 @@
+//! Feeds the agent: schedules, texts and unit states in; files, jobs and reports out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
+use flota_etcd::Committed;
+use flota_registry::{Key, MachineId, Report, UnitStates, publish_report};
+use flota_systemd::{Signal, Signals, Systemd};
+use flota_unit::{UnitHash, UnitName};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::{Clock, machine};
+use crate::disk::AgentDir;
+use crate::session::LinkWatch;
+
+/// How often a text is asked for before the agent has to ask anew.
+const MAX_FETCH_TRIES: u32 = 60;
+const FETCH_WAIT: Duration = Duration::from_millis(500);
+/// How long a refused report waits.
+const REPORT_WAIT: Duration = Duration::from_millis(500);
+/// Most questions about unit states that wait for systemd.
+const MAX_QUESTIONS: usize = 1024;
+const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// The systemd of this machine as it comes and goes.
+type SystemdWatch = watch::Receiver<Option<Systemd>>;
+type Question = (Token, Vec<UnitName>);
+
+/// The task.
+pub struct AgentTask {
+    pub agent: Agent,
+    pub me: MachineId,
+    pub dir: AgentDir,
+    pub link: LinkWatch,
+    pub clock: Clock,
+    /// Where results come back to the agent.
+    pub events: mpsc::Sender<Event>,
+    /// The generation held, for others to read.
+    pub generation: watch::Sender<u64>,
+}
+
+/// The ends of the task's helpers.
+struct Helpers {
+    systemd: SystemdWatch,
+    questions: mpsc::Sender<Question>,
+    report: watch::Sender<Option<Report>>,
+    calls: TaskTracker,
+}
+
+impl AgentTask {
+    /// Runs until `shutdown`. Jobs under way go on without it: they are systemd's.
+    pub async fn run(mut self, boot: Event, mut inbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
+        let helpers = self.start_helpers();
+        self.take(boot, &helpers).await;
+        loop {
+            let now = self.clock.now();
+            let event = tokio::select! {
+                () = shutdown.cancelled() => return,
+                event = inbox.recv() => match event {
+                    Some(event) => event,
+                    None => return,
+                },
+                () = self.clock.wait_until(self.agent.deadline(now)) => Event::Tick,
+            };
+            self.take(event, &helpers).await;
+        }
+    }
+
+    fn start_helpers(&self) -> Helpers {
+        let calls = TaskTracker::new();
+        let (systemd_out, systemd) = watch::channel(None);
+        let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
+        let (report, reports) = watch::channel(None);
+        calls.spawn(hold_systemd(systemd_out, self.events.clone()));
+        calls.spawn(observe(systemd.clone(), asked, self.events.clone()));
+        calls.spawn(publish(self.me.clone(), self.link.clone(), reports));
+        Helpers { systemd, questions, report, calls }
+    }
+
+    async fn take(&mut self, event: Event, helpers: &Helpers) {
+        for effect in self.agent.handle(self.clock.now(), event) {
+            self.carry_out(effect, helpers).await;
+        }
+        self.generation.send_replace(self.agent.generation().0);
+    }
+
+    async fn carry_out(&self, effect: Effect, helpers: &Helpers) {
+        let events = self.events.clone();
+        match effect {
+            Effect::Persist(held) => self.persist(held).await,
+            Effect::Refused(why) => error!("{why}"),
+            Effect::Fetch(hash) => drop(helpers.calls.spawn(fetch(self.link.clone(), hash, events))),
+            Effect::Publish(report) => drop(helpers.report.send_replace(Some(report))),
+            Effect::Observe { token, units } => {
+                if helpers.questions.try_send((token, units)).is_err() {
+                    // So many questions wait that each of them will be answered with the newest state.
+                    warn!("systemd is slow to answer; a question about unit states was dropped");
+                    drop(events.try_send(Event::Changed(None)));
+                }
+            }
+            Effect::ChangeFiles(ops) => {
+                let (systemd, dir) = (helpers.systemd.clone(), self.dir.clone());
+                helpers.calls.spawn(async move {
+                    ops.iter().for_each(log_op);
+                    let failed = machine::change_files(systemd, dir, ops).await;
+                    failed.iter().for_each(|(unit, why)| error!(%unit, "{unit}: {why}"));
+                    let _ = events.send(Event::FilesChanged(failed)).await;
+                });
+            }
+            Effect::Start(unit) => {
+                info!(%unit, "{unit}: starting");
+                let systemd = helpers.systemd.clone();
+                helpers.calls.spawn(async move {
+                    let result = machine::start(systemd, &unit).await;
+                    let _ = events.send(Event::Started(unit, result)).await;
+                });
+            }
+            Effect::Stop(unit) => {
+                info!(%unit, "{unit}: stopping, because this machine's schedule says so");
+                let systemd = helpers.systemd.clone();
+                helpers.calls.spawn(async move {
+                    let result = machine::stop(systemd, &unit).await;
+                    let _ = events.send(Event::Stopped(unit, result)).await;
+                });
+            }
+        }
+    }
+
+    /// Writes the agent's memory before anything else happens. When the disk refuses, the schedule is still acted
+    /// on: of two evils, a machine that could not boot alone is smaller than one that does not follow.
+    async fn persist(&self, held: Held) {
+        let dir = self.dir.clone();
+        let written = tokio::task::spawn_blocking(move || dir.write_held(&held)).await;
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => error!(
+                "cannot keep this machine's schedule on its disk, a reboot without the store would miss it: {why}"
+            ),
+            Err(why) => error!("cannot keep this machine's schedule on its disk: {why}"),
+        }
+    }
+}
+
+fn log_op(op: &FileOp) {
+    let unit = op.unit();
+    match op {
+        FileOp::Install { .. } => info!(%unit, "{unit}: installing its unit file"),
+        FileOp::Link { .. } => info!(%unit, "{unit}: linking its unit file"),
+        FileOp::Remove { .. } => info!(%unit, "{unit}: removing its unit file"),
+    }
+}
+
+/// Connects to systemd, again whenever the bus breaks, and passes its signals on.
+async fn hold_systemd(out: watch::Sender<Option<Systemd>>, events: mpsc::Sender<Event>) {
+    let mut wait = RECONNECT_FIRST;
+    loop {
+        match Systemd::connect().await {
+            Ok((systemd, signals)) => {
+                wait = RECONNECT_FIRST;
+                out.send_replace(Some(systemd));
+                // Whatever happened in between is unknown: ask for everything.
+                if events.send(Event::Changed(None)).await.is_err() {
+                    return;
+                }
+                pass_on(signals, &events).await;
+                out.send_replace(None);
+                warn!("the connection to systemd broke; connecting again");
+            }
+            Err(error) => error!("{error:#}; trying again"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RECONNECT_MAX);
+    }
+}
+
+/// Passes signals on, a burst of them as one event, until the connection ends.
+async fn pass_on(mut signals: Signals, events: &mpsc::Sender<Event>) {
+    while let Some(first) = signals.recv().await {
+        let mut names = Some(Vec::new());
+        let mut next = Some(first);
+        while let Some(signal) = next {
+            match (signal, &mut names) {
+                (Signal::UnitChanged(name), Some(names)) => names.extend(name.parse::<UnitName>()),
+                (Signal::UnitChanged(_), None) => {}
+                (Signal::Reloaded | Signal::Lagged, _) => names = None,
+            }
+            next = signals.try_recv();
+        }
+        if names.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        if events.send(Event::Changed(names)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Answers questions about unit states one after the other, so that no answer overtakes a newer one.
+async fn observe(mut systemd: SystemdWatch, mut asked: mpsc::Receiver<Question>, events: mpsc::Sender<Event>) {
+    while let Some((token, units)) = asked.recv().await {
+        let names: Vec<String> = units.iter().map(ToString::to_string).collect();
+        let Some(handle) = machine::connected(&mut systemd).await else { return };
+        let states = match handle.states(&names).await {
+            Ok(states) => states,
+            Err(error) => {
+                // The connection is about to be replaced, and everything asked for anew.
+                warn!("unit states: {error:#}");
+                continue;
+            }
+        };
+        let units = units.into_iter().zip(states).map(|(unit, state)| Observation {
+            unit,
+            states: UnitStates { load: state.load, active: state.active, sub: state.sub },
+            since_unix_ms: state.since,
+        });
+        if events.send(Event::Observed { token, units: units.collect() }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Fetches a text from the store and hands it to the agent.
+async fn fetch(mut link: LinkWatch, hash: UnitHash, events: mpsc::Sender<Event>) {
+    for _ in 0..MAX_FETCH_TRIES {
+        let client = match link.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(link)) => link.client.clone(),
+            _ => return,
+        };
+        match client.get(&Key::File(hash).to_string()).await {
+            Ok((_, Some(pair))) => match flota_registry::file_text(&pair) {
+                Ok(text) => {
+                    let _ = events.send(Event::Text { hash, text }).await;
+                    return;
+                }
+                Err(why) => warn!("unit file text {hash}: {why}"),
+            },
+            Ok((_, None)) => {}
+            Err(why) => warn!("unit file text {hash}: {why}"),
+        }
+        tokio::time::sleep(FETCH_WAIT).await;
+    }
+    error!("unit file text {hash} is not in the store");
+}
+
+/// Publishes the newest report; one that was overtaken while the store was slow is never sent.
+async fn publish(me: MachineId, mut link: LinkWatch, mut reports: watch::Receiver<Option<Report>>) {
+    while reports.changed().await.is_ok() {
+        loop {
+            let (client, lease) = match link.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(link)) => (link.client.clone(), link.lease),
+                _ => return,
+            };
+            let Some(report) = reports.borrow_and_update().clone() else { break };
+            match client.commit(&publish_report(&me, &report, lease)).await {
+                Ok(Committed::Yes(_) | Committed::No) => break,
+                Err(why) => warn!("report: {why}"),
+            }
+            tokio::time::sleep(REPORT_WAIT).await;
+        }
+    }
+}
+
+/// The agent's first event, from what the disk holds.
+pub fn boot(dir: &AgentDir, boot_id: String) -> anyhow::Result<Event> {
+    let installed = dir.installed()?;
+    let held = dir.read_held()?;
+    let units = held.schedule.as_ref().map_or(0, |schedule| schedule.units.len());
+    let generation = held.schedule.as_ref().map_or(0, |schedule| schedule.generation.0);
+    info!(
+        "this machine holds schedule generation {generation} with {units} units; {} unit files are here",
+        installed.len()
+    );
+    Ok(Event::Boot { held, boot_id, installed: BTreeMap::from_iter(installed) })
+}
