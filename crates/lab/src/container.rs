@@ -130,7 +130,6 @@ impl Lab {
         }
         progress.step(&format!("build container image {name_tag} from {}", recipe.packages.join(", ")));
         let (tree, tar) = (dir.join(".building"), dir.join(".building.tar"));
-        files::remove(&tree)?;
         let packages: Vec<&str> = recipe.packages.iter().map(String::as_str).collect();
         debian::make_tree(Tree { suite, variant: "extract", packages: &packages }, &tree, progress)?;
         complete(&tree, recipe)?;

@@ -34,9 +34,14 @@ const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share
 const CONFINED: [&str; 8] =
     ["--pdeathsig=KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// Makes the tree at `target`, a directory that must not exist.
+/// Makes the tree at `target` anew, whatever an interrupted run left there.
 pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progress) -> Result<()> {
     let mirror = mirror()?;
+    let scratch = target.with_extension("tmp");
+    for path in [target, &scratch] {
+        files::remove(path)?;
+    }
+    files::make_dir(&scratch)?;
     let mut command = run::command("setpriv", CONFINED);
     command.args(["mmdebstrap", "--mode=root"]);
     command.args(["--format=directory", &format!("--variant={}", tree.variant)]);
@@ -44,7 +49,7 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
     command.args(EXCLUDED.map(|path| format!("--dpkgopt=path-exclude={path}")));
     command.arg(format!("--include={}", tree.packages.join(",")));
     command.arg(tree.suite.as_str()).arg(target).arg(&mirror);
-    command.env("LC_ALL", "C.UTF-8").stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env("LC_ALL", "C.UTF-8").env("TMPDIR", &scratch).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| run::not_started(&command, error))?;
     let mut kept = std::collections::VecDeque::new();
     for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
@@ -58,6 +63,7 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
         kept.push_back(line);
     }
     let status = child.wait().map_err(LabError::io("wait for", "mmdebstrap"))?;
+    files::remove(&scratch)?;
     if status.success() {
         return Ok(());
     }

@@ -65,7 +65,6 @@ pub(crate) fn ensure(cache_dir: &Path, suite: Suite, progress: &mut dyn Progress
     let started = Instant::now();
     progress.step(&format!("build the {} node image (once, about a minute)", suite.as_str()));
     let building = nodes(cache_dir).join(format!(".building-{}", suite.as_str()));
-    files::remove(&building)?;
     let packages = packages(suite);
     debian::make_tree(Tree { suite, variant: "minbase", packages: &packages }, &building, progress)?;
     prepare(&building)?;
