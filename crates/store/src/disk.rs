@@ -1,0 +1,116 @@
+//! The few things the store does to a disk, behind a trait that tests can break.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FallocateFlags;
+
+/// A directory of files.
+pub trait Disk: Send + Sync {
+    /// The names of all files, in any order.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Opens a file for reading from its start.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// Makes a new, empty file for appending; replaces one of the same name.
+    fn create(&self, name: &str) -> io::Result<Box<dyn Append>>;
+    /// Opens a file for appending, cut to `length` bytes.
+    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>>;
+    /// Makes a file of `length` bytes of reserved space.
+    fn reserve(&self, name: &str, length: u64) -> io::Result<()>;
+    /// Gives a file another name, replacing one that has it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes names durable: after create, rename and remove.
+    fn sync_names(&self) -> io::Result<()>;
+}
+
+/// A file that grows.
+pub trait Append: Send {
+    /// Writes all bytes at the end; on an error some of them may have been written.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes everything written so far durable.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file to `length` bytes.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// A directory of the file system.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Uses an existing directory.
+    pub fn new(path: &Path) -> Directory {
+        Directory { path: path.to_owned() }
+    }
+}
+
+impl Disk for Directory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn Append>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(self.path.join(name))?;
+        Ok(Box::new(AppendFile { file }))
+    }
+
+    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>> {
+        let file = OpenOptions::new().append(true).open(self.path.join(name))?;
+        let mut file = AppendFile { file };
+        file.truncate(length)?;
+        Ok(Box::new(file))
+    }
+
+    fn reserve(&self, name: &str, length: u64) -> io::Result<()> {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.path.join(name))?;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, length)?;
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+struct AppendFile {
+    file: File,
+}
+
+impl Append for AppendFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        use std::io::Seek;
+        self.file.set_len(length)?;
+        self.file.seek(io::SeekFrom::Start(length))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Who watches what: wakes the streams that a commit concerns, and no others.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flota_mvcc::{Commit, Key, KeyRange, Revision};
+use tokio::sync::Notify;
+
+/// One watch, as the writer sees it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    range: KeyRange,
+    /// The first revision with an event that the stream has not fetched; 0 if there is none.
+    pending: AtomicI64,
+    stream: Arc<Notify>,
+}
+
+impl Slot {
+    /// Whether there may be events to fetch.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes the first revision to fetch. To be called before the state is read: what comes in between is then fetched, and marked again.
+    pub(crate) fn take(&self) -> Option<Revision> {
+        Some(self.pending.swap(0, Ordering::AcqRel)).filter(|revision| *revision != 0)
+    }
+
+    /// Notes that there is something to fetch from `revision` on.
+    pub(crate) fn mark(&self, revision: Revision) {
+        // Keeps an older mark: it is fetched from there.
+        let marked = self.pending.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire);
+        if marked.is_ok() {
+            self.stream.notify_one();
+        }
+    }
+}
+
+/// All watches of all streams.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    watches: Mutex<Watches>,
+    published: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct Watches {
+    /// By the one key watched.
+    keys: HashMap<Key, Vec<Arc<Slot>>>,
+    /// Those with more than one key.
+    ranges: Vec<Arc<Slot>>,
+}
+
+impl Hub {
+    /// Adds a watch. Commits published from now on mark it; what the state holds already must be read from it afterwards.
+    pub(crate) fn add(&self, range: KeyRange, stream: Arc<Notify>) -> Arc<Slot> {
+        let slot = Arc::new(Slot { range, pending: AtomicI64::new(0), stream });
+        let mut watches = self.lock();
+        match &slot.range {
+            KeyRange::One(key) => watches.keys.entry(Arc::clone(key)).or_default().push(Arc::clone(&slot)),
+            KeyRange::Between(..) | KeyRange::From(_) => watches.ranges.push(Arc::clone(&slot)),
+        }
+        slot
+    }
+
+    /// Takes a watch away.
+    pub(crate) fn remove(&self, slot: &Arc<Slot>) {
+        let mut watches = self.lock();
+        match &slot.range {
+            KeyRange::One(key) => {
+                if let Some(slots) = watches.keys.get_mut(key) {
+                    slots.retain(|other| !Arc::ptr_eq(other, slot));
+                    if slots.is_empty() {
+                        watches.keys.remove(key);
+                    }
+                }
+            }
+            KeyRange::Between(..) | KeyRange::From(_) => watches.ranges.retain(|other| !Arc::ptr_eq(other, slot)),
+        }
+    }
+
+    /// Marks the watches that the commits concern; they are in the state already. Called by the writer, in order.
+    pub(crate) fn publish(&self, commits: &[Arc<Commit>]) {
+        let Some(last) = commits.last() else { return };
+        let watches = self.lock();
+        for commit in commits {
+            for event in &commit.events {
+                let key = &event.kv().key;
+                for slot in watches.keys.get(key).into_iter().flatten() {
+                    slot.mark(commit.revision);
+                }
+                for slot in watches.ranges.iter().filter(|slot| slot.range.contains(key)) {
+                    slot.mark(commit.revision);
+                }
+            }
+        }
+        self.published.store(last.revision, Ordering::Release);
+    }
+
+    /// Sets where the store begins.
+    pub(crate) fn start_at(&self, revision: Revision) {
+        self.published.store(revision, Ordering::Release);
+    }
+
+    /// Everything up to this revision has marked its watches.
+    pub(crate) fn published(&self) -> Revision {
+        self.published.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watches> {
+        // Nothing here can leave the lists half changed.
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

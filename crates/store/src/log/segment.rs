@@ -1,0 +1,153 @@
+//! The growing end of the log.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flota_mvcc::Record;
+
+use super::frame::{Chain, FRAME_HEAD, Head, MAX_FRAME_BYTES};
+use super::{FileName, Identity, RESERVE_FILE};
+use crate::disk::{Append, Disk};
+
+/// A segment longer than this is followed by a new one.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Space kept back so that deletes and compactions can be logged when the disk is full.
+pub(crate) const RESERVE_BYTES: u64 = 4 << 20;
+
+/// Why records were not logged.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// The disk is full; the log is as it was before.
+    NoSpace,
+    /// More than one frame can hold; the log is as it was before.
+    TooLarge,
+    /// What the disk holds is unknown.
+    Failed(String),
+}
+
+/// Bytes on disk, shared with those who tell them.
+#[derive(Debug, Default)]
+pub(crate) struct Sizes {
+    pub(crate) snapshot: AtomicU64,
+    pub(crate) segments: AtomicU64,
+}
+
+impl Sizes {
+    pub(crate) fn total(&self) -> u64 {
+        self.snapshot.load(Ordering::Relaxed) + self.segments.load(Ordering::Relaxed)
+    }
+}
+
+/// The log, open for appending.
+pub(crate) struct Log {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) identity: Identity,
+    pub(crate) sizes: Arc<Sizes>,
+    seq: u64,
+    file: Box<dyn Append>,
+    length: u64,
+    chain: Chain,
+    buffer: Vec<u8>,
+}
+
+impl Log {
+    /// Starts segment `seq` after one that ended with `previous`.
+    pub(crate) fn create(
+        disk: Arc<dyn Disk>,
+        identity: Identity,
+        sizes: Arc<Sizes>,
+        seq: u64,
+        previous: Chain,
+    ) -> io::Result<Log> {
+        let mut chain = Chain::default();
+        let mut buffer = Vec::new();
+        chain.head(&mut buffer, &Head { identity, seq, previous_crc: previous.crc });
+        let mut file = disk.create(&FileName::Segment(seq).to_string())?;
+        file.append(&buffer)?;
+        file.sync()?;
+        disk.sync_names()?;
+        let length = buffer.len() as u64;
+        sizes.segments.fetch_add(length, Ordering::Relaxed);
+        Ok(Log { disk, identity, sizes, seq, file, length, chain, buffer })
+    }
+
+    /// Goes on with segment `seq`, whose good part is `length` bytes and ends with `chain`.
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        identity: Identity,
+        sizes: Arc<Sizes>,
+        seq: u64,
+        length: u64,
+        chain: Chain,
+    ) -> io::Result<Log> {
+        let mut file = disk.append(&FileName::Segment(seq).to_string(), length)?;
+        // What was read may be in the page cache only: after this nothing that was answered can be lost, nor a cut part come back.
+        file.sync()?;
+        Ok(Log { disk, identity, sizes, seq, file, length, chain, buffer: Vec::new() })
+    }
+
+    /// Makes the records durable as one frame.
+    pub(crate) fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
+        let mut chain = self.chain;
+        self.buffer.clear();
+        chain.batch(&mut self.buffer, records);
+        if self.buffer.len() > MAX_FRAME_BYTES - FRAME_HEAD {
+            return Err(AppendError::TooLarge);
+        }
+        if let Err(error) = self.file.append(&self.buffer) {
+            self.file.truncate(self.length).map_err(|source| {
+                AppendError::Failed(format!("a failed write ({error}) could not be taken back: {source}"))
+            })?;
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            return Err(if full { AppendError::NoSpace } else { AppendError::Failed(format!("write: {error}")) });
+        }
+        self.file.sync().map_err(|error| AppendError::Failed(format!("sync: {error}")))?;
+        self.chain = chain;
+        self.length += self.buffer.len() as u64;
+        self.sizes.segments.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        // One large batch must not be remembered for ever.
+        self.buffer.shrink_to(1 << 20);
+        Ok(())
+    }
+
+    /// Bytes in the current segment.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn is_segment_full(&self) -> bool {
+        self.length > SEGMENT_BYTES
+    }
+
+    /// Begins a new segment and returns its number; the old one is whole and synced. On an error the old one goes on.
+    pub(crate) fn rotate(&mut self) -> io::Result<u64> {
+        let seq = self.seq + 1;
+        match Log::create(Arc::clone(&self.disk), self.identity, Arc::clone(&self.sizes), seq, self.chain) {
+            Ok(log) => {
+                *self = log;
+                Ok(seq)
+            }
+            Err(error) => {
+                // A part of a head must not look like the last segment at the next start, or like damage.
+                match self.disk.remove(&FileName::Segment(seq).to_string()) {
+                    Err(gone) if gone.kind() != io::ErrorKind::NotFound => Err(gone),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Sets space aside for a full disk; fails if there is none.
+    pub(crate) fn take_reserve(&self) -> io::Result<()> {
+        self.disk.reserve(RESERVE_FILE, RESERVE_BYTES)
+    }
+
+    /// Gives the space up.
+    pub(crate) fn release_reserve(&self) {
+        if let Err(error) = self.disk.remove(RESERVE_FILE) {
+            tracing::warn!(%error, "cannot give up the reserved disk space");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! MemberList: one member, this one.
+
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbClusterService, PbMember, PbMemberAddRequest, PbMemberAddResponse, PbMemberListRequest, PbMemberListResponse,
+    PbMemberPromoteRequest, PbMemberPromoteResponse, PbMemberRemoveRequest, PbMemberRemoveResponse,
+    PbMemberUpdateRequest, PbMemberUpdateResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::shared::Shared;
+
+pub(super) struct ClusterService {
+    shared: Arc<Shared>,
+}
+
+impl ClusterService {
+    pub(super) fn new(shared: &Arc<Shared>) -> ClusterService {
+        ClusterService { shared: Arc::clone(shared) }
+    }
+}
+
+fn one_member<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("the embedded store has one member: for more, move to an etcd cluster"))
+}
+
+#[tonic::async_trait]
+impl PbClusterService for ClusterService {
+    async fn member_list(&self, _: Request<PbMemberListRequest>) -> Result<Response<PbMemberListResponse>, Status> {
+        let member = PbMember {
+            id: self.shared.identity.member_id,
+            name: "flota".to_owned(),
+            peer_ur_ls: Vec::new(),
+            client_ur_ls: self.shared.client_urls.clone(),
+            is_learner: false,
+        };
+        let header = convert::header(&self.shared, self.shared.revision());
+        Ok(Response::new(PbMemberListResponse { header, members: vec![member] }))
+    }
+
+    async fn member_add(&self, _: Request<PbMemberAddRequest>) -> Result<Response<PbMemberAddResponse>, Status> {
+        one_member()
+    }
+
+    async fn member_remove(
+        &self,
+        _: Request<PbMemberRemoveRequest>,
+    ) -> Result<Response<PbMemberRemoveResponse>, Status> {
+        one_member()
+    }
+
+    async fn member_update(
+        &self,
+        _: Request<PbMemberUpdateRequest>,
+    ) -> Result<Response<PbMemberUpdateResponse>, Status> {
+        one_member()
+    }
+
+    async fn member_promote(
+        &self,
+        _: Request<PbMemberPromoteRequest>,
+    ) -> Result<Response<PbMemberPromoteResponse>, Status> {
+        one_member()
+    }
+}

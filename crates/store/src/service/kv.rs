@@ -1,0 +1,91 @@
+//! Range, Put, DeleteRange, Txn, Compact.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbCompactionRequest, PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbKvService, PbPutRequest,
+    PbPutResponse, PbRangeRequest, PbRangeResponse, PbRangeStreamResponse, PbTxnRequest, PbTxnResponse,
+};
+use flota_mvcc::{Request as Change, Response as Changed};
+use futures_util::Stream;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::shared::{Refusal, Shared};
+
+pub(super) struct KvService {
+    shared: Arc<Shared>,
+}
+
+impl KvService {
+    pub(super) fn new(shared: &Arc<Shared>) -> KvService {
+        KvService { shared: Arc::clone(shared) }
+    }
+
+    async fn submit(&self, request: Change) -> Result<Changed, Status> {
+        self.shared.submit(request).await.map_err(convert::status)
+    }
+}
+
+#[tonic::async_trait]
+impl PbKvService for KvService {
+    async fn range(&self, request: Request<PbRangeRequest>) -> Result<Response<PbRangeResponse>, Status> {
+        let range = convert::range_request(request.into_inner())?;
+        self.shared.check_alive().map_err(convert::status)?;
+        let answer = self.shared.state().range(&range);
+        let response = answer.map_err(|error| convert::status(Refusal::Request(error)))?;
+        let header = convert::header(&self.shared, response.revision);
+        Ok(Response::new(convert::range_response(&response, header)))
+    }
+
+    type RangeStreamStream = Pin<Box<dyn Stream<Item = Result<PbRangeStreamResponse, Status>> + Send>>;
+
+    async fn range_stream(&self, _: Request<PbRangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+        Err(Status::unimplemented("the embedded store does not stream ranges: use Range with a limit"))
+    }
+
+    async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
+        match self.submit(Change::Put(convert::put_request(request.into_inner()))).await? {
+            Changed::Put(put) => {
+                Ok(Response::new(convert::put_response(&put, convert::header(&self.shared, put.revision))))
+            }
+            _ => Err(convert::mismatch()),
+        }
+    }
+
+    async fn delete_range(&self, request: Request<PbDeleteRequest>) -> Result<Response<PbDeleteResponse>, Status> {
+        match self.submit(Change::Delete(convert::delete_request(request.get_ref()))).await? {
+            Changed::Delete(delete) => {
+                Ok(Response::new(convert::delete_response(&delete, convert::header(&self.shared, delete.revision))))
+            }
+            _ => Err(convert::mismatch()),
+        }
+    }
+
+    async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
+        let txn = convert::txn_request(request.into_inner())?;
+        let response = if txn.is_read_only() {
+            self.shared.check_alive().map_err(convert::status)?;
+            let answer = self.shared.state().read_txn(self.shared.clock.now(), &txn);
+            answer.map_err(|error| convert::status(Refusal::Request(error)))?
+        } else {
+            match self.submit(Change::Txn(txn)).await? {
+                Changed::Txn(txn) => txn,
+                _ => return Err(convert::mismatch()),
+            }
+        };
+        let header = convert::header(&self.shared, response.revision);
+        Ok(Response::new(convert::txn_response(&response, header)))
+    }
+
+    async fn compact(&self, request: Request<PbCompactionRequest>) -> Result<Response<PbCompactionResponse>, Status> {
+        // `physical` asks to wait until the space is free: it is, when the answer is sent.
+        match self.submit(Change::Compact(request.get_ref().revision)).await? {
+            Changed::Compact { revision } => {
+                Ok(Response::new(PbCompactionResponse { header: convert::header(&self.shared, revision) }))
+            }
+            _ => Err(convert::mismatch()),
+        }
+    }
+}

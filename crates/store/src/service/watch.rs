@@ -1,0 +1,370 @@
+//! Watch: many watches on one stream, each reading history at the pace of its client.
+//!
+//! A stream is pulled: it reads the next events only when the connection has taken the last ones. A slow client therefore costs one chunk
+//! of memory and delays nobody; what it has not read yet is in the history, or compacted, and then the watch is canceled with a reason.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::proto::{PbEvent, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService};
+use flota_mvcc::{EventFilter, KeyRange, Revision};
+use futures_util::{FutureExt, Stream, stream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert;
+use crate::hub::Slot;
+use crate::shared::{Refusal, Shared};
+
+/// Most watches of one stream; one more is answered as canceled.
+const MAX_WATCHES: usize = 65_536;
+
+/// Bytes of events that a stream holds ready; the rest stays in the history until they are taken.
+const MAX_READY_BYTES: usize = 4 << 20;
+
+/// Bytes of events in one response to a watch that asked for fragments (etcd's limit for a request and its overhead).
+const MAX_FRAGMENT_BYTES: usize = flota_mvcc::MAX_REQUEST_BYTES + (512 << 10);
+
+/// How often a watch that asked for it is told the revision when nothing happens (etcd's interval).
+const PROGRESS_EVERY: Duration = Duration::from_secs(600);
+
+/// The id that stands for the whole stream, or for no watch.
+const NO_WATCH: i64 = -1;
+
+pub(super) struct WatchService {
+    shared: Arc<Shared>,
+}
+
+impl WatchService {
+    pub(super) fn new(shared: &Arc<Shared>) -> WatchService {
+        WatchService { shared: Arc::clone(shared) }
+    }
+}
+
+#[tonic::async_trait]
+impl PbWatchService for WatchService {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        let watches = WatchStream::new(&self.shared, request.into_inner());
+        let responses = stream::try_unfold(watches, |mut watches| async move {
+            let response = watches.next().await?;
+            Ok(response.map(|response| (response, watches)))
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+}
+
+/// One watch of a stream.
+struct Watch {
+    filter: EventFilter,
+    fragment: bool,
+    progress_notify: bool,
+    slot: Arc<Slot>,
+    /// Everything below has been fetched.
+    next: Revision,
+}
+
+/// What a client asked a watch to be.
+struct WatchCreate {
+    id: i64,
+    start: Revision,
+    filter: EventFilter,
+    fragment: bool,
+    progress_notify: bool,
+}
+
+struct WatchStream {
+    shared: Arc<Shared>,
+    /// `None` after the client has said its last; its watches go on.
+    inbound: Option<Streaming<PbWatchRequest>>,
+    wake: Arc<Notify>,
+    watches: BTreeMap<i64, Watch>,
+    next_id: i64,
+    /// The watch that was served last; the next round begins behind it.
+    last_served: i64,
+    ready: VecDeque<PbWatchResponse>,
+    progress_asked: bool,
+    progress_at: Option<Instant>,
+}
+
+impl Drop for WatchStream {
+    fn drop(&mut self) {
+        for watch in self.watches.values() {
+            self.shared.hub.remove(&watch.slot);
+        }
+    }
+}
+
+impl WatchStream {
+    fn new(shared: &Arc<Shared>, inbound: Streaming<PbWatchRequest>) -> WatchStream {
+        WatchStream {
+            shared: Arc::clone(shared),
+            inbound: Some(inbound),
+            wake: Arc::new(Notify::new()),
+            watches: BTreeMap::new(),
+            next_id: 0,
+            last_served: NO_WATCH,
+            ready: VecDeque::new(),
+            progress_asked: false,
+            progress_at: None,
+        }
+    }
+
+    /// The next response; `None` ends the stream.
+    async fn next(&mut self) -> Result<Option<PbWatchResponse>, Status> {
+        loop {
+            if let Some(response) = self.ready.pop_front() {
+                return Ok(Some(response));
+            }
+            // A busy watch must not keep the client from canceling it.
+            let asked = self.inbound.as_mut().and_then(|inbound| inbound.message().now_or_never());
+            if let Some(request) = asked {
+                if !self.handle(request) {
+                    return Ok(None);
+                }
+                continue;
+            }
+            self.fetch();
+            self.tell_progress();
+            if self.ready.is_empty() && !self.wait().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for a request, an event, the time for progress, or the end; false ends the stream.
+    async fn wait(&mut self) -> Result<bool, Status> {
+        let progress_at = self.progress_at;
+        let request = async {
+            match &mut self.inbound {
+                Some(inbound) => inbound.message().await,
+                None => std::future::pending().await,
+            }
+        };
+        let progress = async {
+            match progress_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shared.stopping.cancelled() => Err(convert::status(Refusal::Stopped)),
+            request = request => Ok(self.handle(request)),
+            () = self.wake.notified() => Ok(true),
+            () = progress => Ok(true),
+        }
+    }
+
+    /// Handles a request; false if the stream ends with it.
+    fn handle(&mut self, request: Result<Option<PbWatchRequest>, Status>) -> bool {
+        let request = match request {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                self.inbound = None;
+                return !self.watches.is_empty();
+            }
+            Err(_) => return false,
+        };
+        match request.request_union {
+            Some(PbWatchRequestUnion::CreateRequest(create)) => {
+                let key: &[u8] = if create.key.is_empty() { &[0] } else { &create.key };
+                self.create(WatchCreate {
+                    id: create.watch_id,
+                    start: create.start_revision,
+                    filter: EventFilter {
+                        range: KeyRange::new(key, &create.range_end),
+                        no_put: create.filters.contains(&0),
+                        no_delete: create.filters.contains(&1),
+                        prev_kv: create.prev_kv,
+                    },
+                    fragment: create.fragment,
+                    progress_notify: create.progress_notify,
+                });
+            }
+            Some(PbWatchRequestUnion::CancelRequest(cancel)) => self.cancel(cancel.watch_id),
+            Some(PbWatchRequestUnion::ProgressRequest(_)) => self.progress_asked = true,
+            None => {}
+        }
+        true
+    }
+
+    fn create(&mut self, create: WatchCreate) {
+        let id = match self.check(&create) {
+            Ok(id) => id,
+            Err(reason) => {
+                let header = convert::header(&self.shared, self.shared.revision());
+                self.ready.push_back(PbWatchResponse {
+                    header,
+                    watch_id: NO_WATCH,
+                    created: true,
+                    canceled: true,
+                    cancel_reason: reason.to_owned(),
+                    ..PbWatchResponse::default()
+                });
+                return;
+            }
+        };
+        // Added before the revision is read: a commit is then either in what is read, or marks the slot.
+        let slot = self.shared.hub.add(create.filter.range.clone(), Arc::clone(&self.wake));
+        let current = self.shared.revision();
+        let next = if create.start > 0 { create.start } else { current + 1 };
+        if next <= current {
+            slot.mark(next);
+        }
+        let WatchCreate { filter, fragment, progress_notify, .. } = create;
+        if progress_notify && self.progress_at.is_none() {
+            self.progress_at = Some(Instant::now() + PROGRESS_EVERY);
+        }
+        self.watches.insert(id, Watch { filter, fragment, progress_notify, slot, next });
+        let header = convert::header(&self.shared, current);
+        self.ready.push_back(PbWatchResponse { header, watch_id: id, created: true, ..PbWatchResponse::default() });
+    }
+
+    /// The id of a new watch, or why there is none.
+    fn check(&mut self, create: &WatchCreate) -> Result<i64, &'static str> {
+        if create.filter.range.is_empty() {
+            return Err("mvcc: watcher range is empty");
+        }
+        if create.start < 0 {
+            return Err("mvcc: watch start revision must not be negative");
+        }
+        if self.watches.len() >= MAX_WATCHES {
+            return Err("mvcc: too many watches on the WatchStream");
+        }
+        if create.id != 0 {
+            let taken = self.watches.contains_key(&create.id);
+            return if taken { Err("mvcc: duplicate watch ID provided on the WatchStream") } else { Ok(create.id) };
+        }
+        while self.watches.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        Ok(self.next_id - 1)
+    }
+
+    fn cancel(&mut self, id: i64) {
+        if let Some(watch) = self.watches.remove(&id) {
+            self.shared.hub.remove(&watch.slot);
+            let header = convert::header(&self.shared, self.shared.revision());
+            self.ready.push_back(PbWatchResponse {
+                header,
+                watch_id: id,
+                canceled: true,
+                ..PbWatchResponse::default()
+            });
+        }
+    }
+
+    /// Makes the next events ready, in turn for each watch that has some, until it is enough.
+    fn fetch(&mut self) {
+        let behind = self.watches.range(self.last_served + 1..);
+        let order = behind.chain(self.watches.range(..=self.last_served));
+        let ids: Vec<i64> = order.filter(|(_, watch)| watch.slot.is_pending()).map(|(id, _)| *id).collect();
+        let mut bytes = 0;
+        for id in ids {
+            if bytes >= MAX_READY_BYTES {
+                self.wake.notify_one();
+                return;
+            }
+            bytes += self.fetch_one(id);
+            self.last_served = id;
+        }
+    }
+
+    /// Makes the next events of one watch ready; returns their bytes.
+    fn fetch_one(&mut self, id: i64) -> usize {
+        let Some(watch) = self.watches.get_mut(&id) else { return 0 };
+        let Some(marked) = watch.slot.take() else { return 0 };
+        // Nothing below the mark concerns this watch, however old the last thing is that did.
+        let from = watch.next.max(marked);
+        let (answer, current, compacted) = {
+            let state = self.shared.state();
+            (state.events(&watch.filter, from), state.revision(), state.compact_revision())
+        };
+        let Ok(found) = answer else {
+            self.compacted(id, current, compacted);
+            return 0;
+        };
+        watch.next = found.next;
+        if found.next <= current {
+            watch.slot.mark(found.next);
+        }
+        let events: Vec<PbEvent> =
+            found.events.iter().map(|event| convert::event(event, watch.filter.prev_kv)).collect();
+        if events.is_empty() {
+            return 0;
+        }
+        let bytes = events.iter().map(size).sum();
+        let header = convert::header(&self.shared, current.min(found.next - 1));
+        let response = PbWatchResponse { header, watch_id: id, events, ..PbWatchResponse::default() };
+        if watch.fragment {
+            self.ready.extend(fragments(response));
+        } else {
+            self.ready.push_back(response);
+        }
+        bytes
+    }
+
+    fn compacted(&mut self, id: i64, current: Revision, compacted: Revision) {
+        if let Some(watch) = self.watches.remove(&id) {
+            self.shared.hub.remove(&watch.slot);
+            self.ready.push_back(PbWatchResponse {
+                header: convert::header(&self.shared, current),
+                watch_id: id,
+                canceled: true,
+                compact_revision: compacted,
+                ..PbWatchResponse::default()
+            });
+        }
+    }
+
+    /// Tells the revision up to which everything has been delivered, if asked or due.
+    fn tell_progress(&mut self) {
+        // Read before the marks: what was published has marked its watches.
+        let revision = self.shared.hub.published();
+        let is_synced = |watch: &Watch| !watch.slot.is_pending();
+        if self.progress_asked && self.watches.values().all(is_synced) {
+            self.progress_asked = false;
+            let header = convert::header(&self.shared, revision);
+            self.ready.push_back(PbWatchResponse { header, watch_id: NO_WATCH, ..PbWatchResponse::default() });
+        }
+        if self.progress_at.is_some_and(|at| at <= Instant::now()) {
+            self.progress_at = Some(Instant::now() + PROGRESS_EVERY);
+            let told = self.watches.iter().filter(|(_, watch)| watch.progress_notify && is_synced(watch));
+            for (id, _) in told {
+                let header = convert::header(&self.shared, revision);
+                self.ready.push_back(PbWatchResponse { header, watch_id: *id, ..PbWatchResponse::default() });
+            }
+        }
+    }
+}
+
+fn size(event: &PbEvent) -> usize {
+    let kv = |kv: &Option<etcd_client::proto::PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len());
+    kv(&event.kv) + kv(&event.prev_kv)
+}
+
+/// Splits a response that is too large for one message; an event is never split.
+fn fragments(mut response: PbWatchResponse) -> Vec<PbWatchResponse> {
+    let events = std::mem::take(&mut response.events);
+    let mut parts = vec![PbWatchResponse { fragment: true, ..response.clone() }];
+    let mut bytes = 0;
+    for event in events {
+        bytes += size(&event);
+        let part = parts.last_mut().filter(|part| part.events.is_empty() || bytes <= MAX_FRAGMENT_BYTES);
+        if let Some(part) = part {
+            part.events.push(event);
+        } else {
+            bytes = size(&event);
+            parts.push(PbWatchResponse { fragment: true, events: vec![event], ..response.clone() });
+        }
+    }
+    if let Some(last) = parts.last_mut() {
+        last.fragment = false;
+    }
+    parts
+}

@@ -1,0 +1,127 @@
+//! What the services, the writer and the timers share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use flota_mvcc::{Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::log::{Identity, Sizes};
+use crate::writer::{Job, MAX_QUEUE_BYTES};
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// By the rules of the store.
+    Request(Error),
+    /// The disk is full.
+    NoSpace,
+    /// The store has failed or is stopping.
+    Stopped,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Request(error)
+    }
+}
+
+/// The running store.
+pub(crate) struct Shared {
+    pub(crate) identity: Identity,
+    pub(crate) clock: Clock,
+    pub(crate) hub: Hub,
+    pub(crate) sizes: Arc<Sizes>,
+    /// Why the disk cannot be trusted any more, once that happened.
+    pub(crate) failure: OnceLock<String>,
+    /// Whether the disk was full at the last try.
+    pub(crate) no_space: AtomicBool,
+    /// When the next lease ends.
+    pub(crate) deadline: watch::Sender<Option<Millis>>,
+    /// Ends streams when the server stops.
+    pub(crate) stopping: CancellationToken,
+    /// Where clients can reach the store.
+    pub(crate) client_urls: Vec<String>,
+    state: RwLock<Mvcc>,
+    queue: mpsc::Sender<Job>,
+    queue_bytes: Arc<Semaphore>,
+    last_lease: AtomicI64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        state: Mvcc,
+        identity: Identity,
+        sizes: Arc<Sizes>,
+        clock: Clock,
+        queue: mpsc::Sender<Job>,
+        client_urls: Vec<String>,
+        lease_seed: i64,
+    ) -> Shared {
+        let hub = Hub::default();
+        hub.start_at(state.revision());
+        Shared {
+            identity,
+            clock,
+            hub,
+            sizes,
+            failure: OnceLock::new(),
+            no_space: AtomicBool::new(false),
+            deadline: watch::Sender::new(state.next_deadline()),
+            stopping: CancellationToken::new(),
+            client_urls,
+            state: RwLock::new(state),
+            queue,
+            queue_bytes: Arc::new(Semaphore::new(MAX_QUEUE_BYTES)),
+            last_lease: AtomicI64::new(lease_seed),
+        }
+    }
+
+    /// The durable state.
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, Mvcc> {
+        // The only writer is the writer thread; if it panicked, its end stops the store.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The durable state, for the writer thread alone.
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, Mvcc> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.state().revision()
+    }
+
+    /// Reads are refused too when the disk has failed: the process is about to end.
+    pub(crate) fn check_alive(&self) -> Result<(), Refusal> {
+        if self.failure.get().is_some() { Err(Refusal::Stopped) } else { Ok(()) }
+    }
+
+    /// Has the writer make the request durable, and answers then.
+    pub(crate) async fn submit(&self, request: Request) -> Result<Response, Refusal> {
+        let size = request.size();
+        if size > flota_mvcc::MAX_REQUEST_BYTES {
+            return Err(Refusal::Request(Error::RequestTooLarge));
+        }
+        let permits = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.queue_bytes).acquire_many_owned(permits).await.map_err(|_| Refusal::Stopped)?;
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Request { request, answer, room };
+        self.queue.send(job).await.map_err(|_| Refusal::Stopped)?;
+        answered.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// Tells the writer something that has no answer.
+    pub(crate) async fn tell(&self, job: Job) {
+        // A writer that has ended needs no telling.
+        let _ = self.queue.send(job).await;
+    }
+
+    /// A lease id that is most likely free: from a random start upwards.
+    pub(crate) fn new_lease_id(&self) -> Option<LeaseId> {
+        LeaseId::new(self.last_lease.fetch_add(1, Ordering::Relaxed) & i64::MAX)
+    }
+}

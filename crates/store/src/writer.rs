@@ -1,0 +1,259 @@
+//! The one thread that changes the store: evaluates a batch, logs it, applies it, answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use flota_mvcc::{Error, Pending, Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::StoreError;
+use crate::log::{AppendError, Log, write_snapshot};
+use crate::shared::{Refusal, Shared};
+
+/// Most requests that become durable together; more wait in the queue, which is as long.
+pub(crate) const MAX_BATCH_REQUESTS: usize = 4096;
+
+/// Bytes of requests after which a batch is closed.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes of requests in the queue; senders wait when it is full.
+pub(crate) const MAX_QUEUE_BYTES: usize = 64 << 20;
+
+/// Most leases that end in one batch; the rest follows in the next.
+const MAX_EXPIRED: usize = 1000;
+
+/// The log is replaced by a snapshot when it is longer than this, and than twice what is kept in memory.
+const SNAPSHOT_BYTES: u64 = 64 << 20;
+
+/// What the writer is asked.
+pub(crate) enum Job {
+    /// Change the store.
+    Request {
+        request: Request,
+        answer: oneshot::Sender<Result<Response, Refusal>>,
+        /// The request's share of the queue, given back with the answer.
+        room: OwnedSemaphorePermit,
+    },
+    /// Leases may have ended.
+    Expire,
+    /// Finish what came before, then end.
+    Stop,
+}
+
+/// How much may be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    /// Everything.
+    Enough,
+    /// Only what does not make the store larger.
+    Scarce,
+    /// Nothing.
+    None,
+}
+
+type Answers = Vec<Result<Response, Refusal>>;
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    log: Log,
+    snapshot_running: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Starts the thread; it ends with the store's error, or without one after [`Job::Stop`].
+    pub(crate) fn spawn(
+        shared: Arc<Shared>,
+        log: Log,
+        queue: mpsc::Receiver<Job>,
+    ) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<Result<(), StoreError>>)> {
+        let (ended, end) = oneshot::channel();
+        let mut writer = Writer { shared, log, snapshot_running: Arc::default() };
+        let thread = Builder::new().name("store-writer".to_owned()).spawn(move || {
+            // Nobody listens when the server itself has been dropped.
+            let _ = ended.send(writer.run(queue));
+        })?;
+        Ok((thread, end))
+    }
+
+    fn run(&mut self, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
+        if let Err(error) = self.log.take_reserve() {
+            tracing::warn!(%error, "cannot set disk space aside: on a full disk even deletes will be refused");
+        }
+        let mut arrived = Vec::new();
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() && queue.blocking_recv_many(&mut arrived, MAX_BATCH_REQUESTS) == 0 {
+                return Ok(());
+            }
+            waiting.extend(arrived.drain(..));
+            let (jobs, stop) = take_batch(&mut waiting);
+            if let Err(reason) = self.batch(jobs) {
+                tracing::error!(reason, "the disk failed: the store stops, what was answered is safe");
+                let _ = self.shared.failure.set(reason.clone());
+                return Err(StoreError::DiskFailed { reason });
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs the jobs as one batch; an error means that the disk cannot be trusted, and drops the answers.
+    fn batch(&mut self, jobs: Vec<Work>) -> Result<(), String> {
+        let mut space = self.space(&jobs);
+        let (answers, pending) = loop {
+            let (answers, pending) = self.evaluate(&jobs, space);
+            if pending.records.is_empty() {
+                break (answers, pending);
+            }
+            match self.log.append(&pending.records) {
+                Ok(()) => break (answers, pending),
+                Err(AppendError::NoSpace) => space = self.out_of_space(space),
+                Err(AppendError::TooLarge) => {
+                    refuse_all(jobs, Refusal::Request(Error::RequestTooLarge));
+                    return Ok(());
+                }
+                Err(AppendError::Failed(reason)) => return Err(reason),
+            }
+        };
+        let now = self.shared.clock.now();
+        let (commits, deadline) = {
+            let mut state = self.shared.state_mut();
+            (state.apply(now, pending), state.next_deadline())
+        };
+        let compacted = jobs.iter().any(|job| matches!(job.request, Request::Compact(_)));
+        for (job, answer) in jobs.into_iter().zip(answers) {
+            // A caller that has gone away does not want the answer.
+            let _ = job.answer.send(answer);
+        }
+        self.shared.hub.publish(&commits);
+        self.shared.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
+        self.tidy(compacted && space != Space::Enough);
+        Ok(())
+    }
+
+    /// Evaluates ended leases first: a keep-alive behind them must find them gone.
+    fn evaluate(&self, jobs: &[Work], space: Space) -> (Answers, Pending) {
+        let now = self.shared.clock.now();
+        let state = self.shared.state();
+        let mut batch = state.batch(now);
+        if space != Space::None {
+            for id in state.expired(now).into_iter().take(MAX_EXPIRED) {
+                // The state itself told that it exists.
+                let _ = batch.evaluate(&Request::LeaseRevoke(id));
+            }
+        }
+        let answers = jobs.iter().map(|job| {
+            if refused(&job.request, space) { Err(Refusal::NoSpace) } else { Ok(batch.evaluate(&job.request)?) }
+        });
+        let answers = answers.collect();
+        if let Some(revision) = state.compaction_due(now).filter(|_| space == Space::Enough) {
+            // A compaction asked for in this very batch may have gone further already.
+            let _ = batch.evaluate(&Request::Compact(revision));
+        }
+        (answers, batch.finish())
+    }
+
+    /// On a disk that was full, each new write tries whether there is space again.
+    fn space(&self, jobs: &[Work]) -> Space {
+        if !self.shared.no_space.load(Ordering::Relaxed) {
+            return Space::Enough;
+        }
+        if jobs.iter().any(|job| job.request.grows()) && self.log.take_reserve().is_ok() {
+            tracing::info!("there is disk space again: writes go on");
+            self.shared.no_space.store(false, Ordering::Relaxed);
+            return Space::Enough;
+        }
+        Space::Scarce
+    }
+
+    fn out_of_space(&self, space: Space) -> Space {
+        if space == Space::Enough {
+            tracing::error!("the disk is full: puts and new leases are refused, reads and deletes go on");
+            self.shared.no_space.store(true, Ordering::Relaxed);
+            self.log.release_reserve();
+            Space::Scarce
+        } else {
+            Space::None
+        }
+    }
+
+    /// Begins new segments and snapshots when it is time.
+    fn tidy(&mut self, now: bool) {
+        let length = self.log.sizes.segments.load(Ordering::Relaxed);
+        let due = now || length > SNAPSHOT_BYTES.max(2 * self.shared.state().bytes() as u64);
+        let snapshot = due && !self.snapshot_running.load(Ordering::Acquire);
+        if !snapshot && !self.log.is_segment_full() {
+            return;
+        }
+        match self.log.rotate() {
+            Ok(seq) if snapshot => self.snapshot(seq),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "cannot begin a new segment of the log: the old one goes on"),
+        }
+    }
+
+    /// Writes what the segments below `seq` hold as a snapshot, beside the running store.
+    fn snapshot(&mut self, seq: u64) {
+        let records = self.shared.state().dump();
+        let (disk, identity, sizes) = (Arc::clone(&self.log.disk), self.log.identity, Arc::clone(&self.log.sizes));
+        let running = Arc::clone(&self.snapshot_running);
+        running.store(true, Ordering::Release);
+        let old = sizes.segments.load(Ordering::Relaxed) - self.log.length();
+        let thread = Builder::new().name("store-snapshot".to_owned()).spawn(move || {
+            match write_snapshot(&*disk, identity, seq, &records, &sizes) {
+                Ok(()) => {
+                    sizes.segments.fetch_sub(old, Ordering::Relaxed);
+                    tracing::info!(seq, records = records.len(), "wrote a snapshot and removed the log before it");
+                }
+                Err(error) => tracing::warn!(%error, "cannot write a snapshot: the log is kept, and grows"),
+            }
+            running.store(false, Ordering::Release);
+        });
+        if let Err(error) = thread {
+            self.snapshot_running.store(false, Ordering::Release);
+            tracing::warn!(%error, "cannot start a thread for a snapshot: the log is kept, and grows");
+        }
+    }
+}
+
+/// A request on its way through a batch.
+struct Work {
+    request: Request,
+    answer: oneshot::Sender<Result<Response, Refusal>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Takes jobs up to the batch's limits; also tells whether the writer is to stop afterwards.
+fn take_batch(waiting: &mut VecDeque<Job>) -> (Vec<Work>, bool) {
+    let mut jobs = Vec::new();
+    let mut bytes = 0;
+    while bytes < MAX_BATCH_BYTES && jobs.len() < MAX_BATCH_REQUESTS {
+        match waiting.pop_front() {
+            Some(Job::Request { request, answer, room }) => {
+                bytes += request.size();
+                jobs.push(Work { request, answer, _room: room });
+            }
+            Some(Job::Expire) => {}
+            Some(Job::Stop) => return (jobs, true),
+            None => break,
+        }
+    }
+    (jobs, false)
+}
+
+fn refused(request: &Request, space: Space) -> bool {
+    match space {
+        Space::Enough => false,
+        Space::Scarce => request.grows(),
+        Space::None => !matches!(request, Request::LeaseKeepAlive(_)),
+    }
+}
+
+fn refuse_all(jobs: Vec<Work>, refusal: Refusal) {
+    for job in jobs {
+        let _ = job.answer.send(Err(refusal));
+    }
+}
