@@ -1,0 +1,327 @@
+//! A daemon over a unix socket: fleet's v1 API and Flota's own, units in memory, systemd played by unit names.
+//!
+//! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over; anything else gets active at the second look.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path as Name, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use flota_api::{
+    ErrorBody,
+    native::{Explanation, MachineVerdict},
+    page::{PageToken, paginate},
+    paths,
+    v1::{DesiredState, Machine, MachinePage, Unit, UnitPage, UnitState, UnitStatePage},
+};
+use flota_cli::{Outcome, Terminal, run_with};
+use flota_unit::{Requirements, UnitFile, UnitName};
+
+/// The cluster of one test; its socket and files are in a directory of its own.
+pub struct Cluster {
+    directory: tempfile::TempDir,
+    world: Shared,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+#[derive(Default)]
+struct World {
+    machines: Vec<Machine>,
+    units: BTreeMap<String, Entry>,
+    requests: Vec<String>,
+}
+
+struct Entry {
+    unit: Unit,
+    /// Looks at its state since its desired state changed.
+    looks: u32,
+}
+
+impl Cluster {
+    /// A cluster of `machines` with metadata `n=1`, `n=2`, ...
+    pub fn new(machines: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let machine = |n: usize| Machine {
+            id: format!("f1ee0{n}00aaaabbbbccccddddeeeeffff"),
+            metadata: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            primary_ip: format!("10.1.1.{n}"),
+        };
+        let world = World { machines: (1..=machines).map(machine).collect(), ..World::default() };
+        let cluster = Self { directory, world: Arc::new(Mutex::new(world)) };
+        let listener = std::os::unix::net::UnixListener::bind(cluster.path("api.sock")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let router = router(Arc::clone(&cluster.world));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+                axum::serve(listener, router).await.unwrap();
+            });
+        });
+        cluster
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file and returns its path as an argument.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A service that the stand-in for systemd does not look into.
+    pub fn service(&self, name: &str) -> String {
+        self.file(name, "[Service]\nExecStart=/bin/sleep 100\n")
+    }
+
+    pub fn flota(&self, arguments: &[&str]) -> Ran {
+        self.run("flota", arguments)
+    }
+
+    pub fn fleetctl(&self, arguments: &[&str]) -> Ran {
+        self.run("/usr/bin/fleetctl", arguments)
+    }
+
+    /// Requests that change something, in order.
+    pub fn changes(&self) -> Vec<String> {
+        self.world.lock().unwrap().requests.clone()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+        let mut ran = run(program, arguments, &self.path("api.sock"));
+        let directory = self.directory.path().to_str().unwrap();
+        for text in [&mut ran.out, &mut ran.err] {
+            *text = text.replace(directory, "DIR");
+        }
+        ran
+    }
+}
+
+/// Runs a command against a socket.
+pub fn run(program: &str, arguments: &[&str], socket: &Path) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let endpoint = format!("unix://{}", socket.display());
+    let variable = |name: &str| (name == "FLOTA_ENDPOINT").then(|| endpoint.clone());
+    let line = std::iter::once(program).chain(arguments.iter().copied()).map(OsString::from);
+    let terminal = Terminal { out: &mut out, err: &mut err, interactive: false };
+    let Outcome::Exit(code) = run_with(line, variable, terminal) else { panic!("not a daemon") };
+    Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+impl Ran {
+    /// Checks all three: the code, stdout, stderr.
+    #[track_caller]
+    pub fn check(&self, code: u8, out: &str, err: &str) {
+        assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (code, out, err));
+    }
+}
+
+fn router(world: Shared) -> Router {
+    let v1 = Router::new()
+        .route(paths::UNITS, get(units))
+        .route(paths::UNIT_ROUTE, get(unit).put(put_unit).delete(delete_unit))
+        .route(paths::STATES, get(states))
+        .route(paths::MACHINES, get(machines));
+    Router::new().nest(paths::PREFIX, v1).route(paths::WHY_ROUTE, get(why)).with_state(world)
+}
+
+fn refuse(code: StatusCode, message: &str) -> Response {
+    (code, Json(ErrorBody::new(code.as_u16(), message))).into_response()
+}
+
+type Params = Query<BTreeMap<String, String>>;
+
+fn page<T: Clone>(items: &[T], params: &BTreeMap<String, String>) -> (Vec<T>, String) {
+    let token = PageToken::from_query(params.get(paths::QUERY_PAGE).map(String::as_str)).unwrap();
+    let (page, next) = paginate(items, token);
+    (page.to_vec(), next.map_or_else(String::new, PageToken::encode))
+}
+
+async fn units(State(world): State<Shared>, Query(params): Params) -> Json<UnitPage> {
+    let mut world = world.lock().unwrap();
+    world.schedule();
+    let all: Vec<Unit> = world.units.values().map(|entry| entry.unit.clone()).collect();
+    let (units, next_page_token) = page(&all, &params);
+    Json(UnitPage { units, next_page_token })
+}
+
+async fn machines(State(world): State<Shared>, Query(params): Params) -> Json<MachinePage> {
+    let (machines, next_page_token) = page(&world.lock().unwrap().machines, &params);
+    Json(MachinePage { machines, next_page_token })
+}
+
+async fn states(State(world): State<Shared>, Query(params): Params) -> Json<UnitStatePage> {
+    let mut world = world.lock().unwrap();
+    world.schedule();
+    let wanted = params.get(paths::QUERY_UNIT);
+    let all: Vec<UnitState> = world
+        .units
+        .values_mut()
+        .filter(|entry| wanted.is_none_or(|name| *name == entry.unit.name))
+        .flat_map(Entry::look)
+        .collect();
+    let (states, next_page_token) = page(&all, &params);
+    Json(UnitStatePage { states, next_page_token })
+}
+
+async fn unit(State(world): State<Shared>, Name(name): Name<String>) -> Response {
+    let mut world = world.lock().unwrap();
+    world.schedule();
+    match world.units.get(&name) {
+        Some(entry) => Json(&entry.unit).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "unit does not exist"),
+    }
+}
+
+async fn put_unit(State(world): State<Shared>, Name(name): Name<String>, Json(body): Json<Unit>) -> Response {
+    let mut world = world.lock().unwrap();
+    let state = body.desired_state.map_or("-", DesiredState::as_str);
+    let kind = if body.options.is_empty() { "state" } else { "file" };
+    world.requests.push(format!("PUT {name} {kind} {state}"));
+    match (world.units.get_mut(&name), body.options.is_empty()) {
+        (None, true) => refuse(StatusCode::CONFLICT, "unit does not exist and options field empty"),
+        (Some(entry), true) => {
+            (entry.unit.desired_state, entry.looks) = (body.desired_state, 0);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        (_, false) => {
+            world.units.insert(name.clone(), Entry { unit: Unit { name, ..body }, looks: 0 });
+            StatusCode::CREATED.into_response()
+        }
+    }
+}
+
+async fn delete_unit(State(world): State<Shared>, Name(name): Name<String>) -> Response {
+    let mut world = world.lock().unwrap();
+    world.requests.push(format!("DELETE {name}"));
+    match world.units.remove(&name) {
+        Some(_) => StatusCode::NO_CONTENT.into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "unit does not exist"),
+    }
+}
+
+async fn why(State(world): State<Shared>, Name(name): Name<String>) -> Response {
+    let mut world = world.lock().unwrap();
+    world.schedule();
+    let Some(entry) = world.units.get(&name) else {
+        return refuse(StatusCode::NOT_FOUND, "unit does not exist");
+    };
+    let machines = world.machines.iter().map(|machine| {
+        let reasons = world.reasons(entry, machine);
+        let (machine, address) = (machine.id.clone(), machine.primary_ip.clone());
+        MachineVerdict { machine, address, eligible: reasons.is_empty(), reasons }
+    });
+    let explanation = Explanation {
+        unit: name.clone(),
+        desired: entry.unit.desired_state.unwrap(),
+        scheduled_on: Some(entry.unit.machine_id.clone()).filter(|id| !id.is_empty()),
+        cause: None,
+        machines: machines.collect(),
+        problem: name.starts_with("broken").then(|| "cannot link the unit file".to_owned()),
+    };
+    Json(explanation).into_response()
+}
+
+impl World {
+    /// Gives each unit that wants one the first machine that fits.
+    fn schedule(&mut self) {
+        let names: Vec<String> = self.units.keys().cloned().collect();
+        for name in names {
+            let entry = &self.units[&name];
+            let desired = entry.unit.desired_state.unwrap_or(DesiredState::Inactive);
+            let machine = match desired {
+                _ if entry.requirements().global => String::new(),
+                DesiredState::Inactive => String::new(),
+                _ if !entry.unit.machine_id.is_empty() => entry.unit.machine_id.clone(),
+                _ => self
+                    .machines
+                    .iter()
+                    .find(|machine| self.reasons(entry, machine).is_empty())
+                    .map_or_else(String::new, |machine| machine.id.clone()),
+            };
+            let global = entry.requirements().global;
+            let current =
+                if machine.is_empty() || name.starts_with("broken") { DesiredState::Inactive } else { desired };
+            let unit = &mut self.units.get_mut(&name).unwrap().unit;
+            unit.machine_id = machine;
+            unit.current_state = (!global).then_some(current);
+        }
+    }
+
+    fn reasons(&self, entry: &Entry, machine: &Machine) -> Vec<String> {
+        let wanted = entry.requirements();
+        let mut reasons = Vec::new();
+        if !wanted.matches_metadata(&machine.metadata) {
+            reasons.push("its metadata does not match".to_owned());
+        }
+        for other in self.units.values().filter(|other| other.unit.machine_id == machine.id) {
+            let other = other.unit.name.parse().unwrap();
+            if other != entry.name() && wanted.conflicts_with(&other) {
+                reasons.push(format!("conflicts with {other}"));
+            }
+        }
+        reasons
+    }
+}
+
+impl Entry {
+    fn name(&self) -> UnitName {
+        self.unit.name.parse().unwrap()
+    }
+
+    fn file(&self) -> UnitFile {
+        let options = self.unit.options.iter().cloned();
+        UnitFile::from_options(options.map(|option| (option.section, option.name, option.value))).unwrap()
+    }
+
+    fn requirements(&self) -> Requirements {
+        Requirements::from_unit(&self.name(), &self.file()).unwrap()
+    }
+
+    /// What systemd says at this look.
+    fn look(&mut self) -> Option<UnitState> {
+        if self.unit.machine_id.is_empty() || self.unit.name.starts_with("broken") {
+            return None;
+        }
+        self.looks += 1;
+        let name = self.unit.name.as_str();
+        let (active, sub) = match (self.unit.desired_state?, self.looks) {
+            (DesiredState::Launched, _) if name.starts_with("fail") => ("failed", "failed"),
+            (DesiredState::Launched, _) if name.starts_with("once") => ("inactive", "dead"),
+            (DesiredState::Launched, _) if name.starts_with("loop") => ("activating", "auto-restart"),
+            (DesiredState::Launched, 1) => ("activating", "start"),
+            (DesiredState::Launched, _) => ("active", "running"),
+            (_, 1) => ("deactivating", "stop-sigterm"),
+            _ => ("inactive", "dead"),
+        };
+        Some(UnitState {
+            name: self.unit.name.clone(),
+            hash: self.file().hash().to_string(),
+            machine_id: self.unit.machine_id.clone(),
+            systemd_load_state: "loaded".into(),
+            systemd_active_state: active.into(),
+            systemd_sub_state: sub.into(),
+        })
+    }
+}
