@@ -1,38 +1,41 @@
-//! The agent's state machine.
+//! The agent's state machine: what each event changes in what it knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flota_registry::{Generation, Millis, ObservedUnit, Report, Schedule, ScheduledUnit, UnitStates};
+use flota_registry::{Generation, Millis, Report, Schedule, TargetState};
 use flota_unit::{UnitHash, UnitKind, UnitName};
 
-use crate::event::{Effect, Event, FileOp, Installed, JobResult, Observation, Token};
+use crate::event::{Effect, Event, Installed, JobResult, Observation, Token};
 use crate::held::Held;
-use crate::local::{Busy, Local, Step};
+use crate::local::{Busy, Local, Order};
+use crate::reconcile::SLOW_JOB;
+use crate::report::REPORT_INTERVAL;
 
-/// Least time between two reports: at most ten a second.
-const REPORT_INTERVAL: Millis = Millis(100);
-/// Most jobs handed to systemd at once; the others wait for their turn.
-const MAX_JOBS: usize = 64;
-/// Most file changes in one batch (and one daemon-reload).
-const MAX_FILE_OPS: usize = 512;
-
-/// Shadowing a unit of the distribution or the administrator would take their service away.
-const FOREIGN: &str =
-    "this machine has a unit of this name already that is not Flota's: rename the unit, or remove the other one";
+/// How long the note that a unit was started may wait to be written together with others. Should the daemon end
+/// before, it finds the unit running and takes it over.
+const NOTE_WAIT: Millis = Millis(100);
 
 /// One machine's agent.
 #[derive(Debug, Default)]
 pub struct Agent {
-    held: Held,
-    units: BTreeMap<UnitName, Local>,
+    pub(crate) held: Held,
+    pub(crate) units: BTreeMap<UnitName, Local>,
     /// Texts that arrived and are not yet installed.
-    texts: BTreeMap<UnitHash, String>,
-    asked_for: BTreeSet<UnitHash>,
-    tokens: u64,
-    files_in_flight: bool,
-    refused: Option<String>,
-    published: Option<Report>,
-    published_at: Option<Millis>,
+    pub(crate) texts: BTreeMap<UnitHash, String>,
+    pub(crate) asked_for: BTreeSet<UnitHash>,
+    pub(crate) tokens: u64,
+    pub(crate) files_in_flight: bool,
+    /// Until when file changes wait for texts under way, to share their daemon-reload.
+    pub(crate) batch_due: Option<Millis>,
+    /// Whether a job waits for others to end.
+    pub(crate) crowded: bool,
+    /// When what is noted in `held` is to be on the disk, if it is not.
+    unsaved: Option<Millis>,
+    pub(crate) refused: Option<String>,
+    pub(crate) published: Option<Report>,
+    pub(crate) published_at: Option<Millis>,
+    /// Whether the store is to be told even what it was told before.
+    pub(crate) republish: bool,
 }
 
 impl Agent {
@@ -48,9 +51,11 @@ impl Agent {
 
     /// When [`Event::Tick`] is wanted, if nothing happens before.
     pub fn deadline(&self, now: Millis) -> Option<Millis> {
-        let retries = self.units.values().filter_map(|local| local.trouble.as_ref().map(|trouble| trouble.retry_at));
-        let report = self.published_at.map(|at| at.plus(REPORT_INTERVAL));
-        retries.chain(report).filter(|at| *at > now).min()
+        let retries = self.units.values().filter_map(|local| local.trouble.as_ref()?.retry_at);
+        let jobs = self.units.values().filter_map(Local::job_since).filter(|_| self.crowded);
+        let others = [self.published_at.map(|at| at.plus(REPORT_INTERVAL)), self.batch_due, self.unsaved];
+        let all = retries.chain(jobs.map(|since| since.plus(SLOW_JOB))).chain(others.into_iter().flatten());
+        all.filter(|at| *at > now).min()
     }
 
     /// Takes in one event.
@@ -66,30 +71,44 @@ impl Agent {
             }
             Event::Connected => {
                 self.asked_for.clear();
-                self.published = None;
+                self.republish = true;
             }
             Event::Changed(names) => self.observe_again(names, &mut effects),
             Event::Observed { token, units } => self.take_observations(token, units),
             Event::FilesChanged(failed) => self.finish_files(now, &failed),
-            Event::Started(unit, result) => self.finish_start(now, &unit, result, &mut effects),
+            Event::Started(unit, result) => self.finish_start(now, &unit, result),
             Event::Stopped(unit, result) => self.finish_stop(now, &unit, result, &mut effects),
             Event::Tick => {}
         }
         self.reconcile(now, &mut effects);
+        if self.unsaved.is_some_and(|due| due <= now) {
+            self.persist(&mut effects);
+        }
         self.publish(now, &mut effects);
         effects
+    }
+
+    pub(crate) fn persist(&mut self, effects: &mut Vec<Effect>) {
+        self.unsaved = None;
+        effects.push(Effect::Persist(self.held.clone()));
+    }
+
+    /// Notes what runs. The disk may learn of it a little later, together with other such notes.
+    pub(crate) fn note_started(&mut self, now: Millis, unit: UnitName, hash: UnitHash) {
+        self.held.started.insert(unit, hash);
+        self.unsaved.get_or_insert(now.plus(NOTE_WAIT));
     }
 
     fn boot(&mut self, held: Held, boot_id: String, installed: BTreeMap<UnitName, Installed>) {
         let same_boot = held.boot_id == boot_id;
         self.held = held;
         self.held.boot_id = boot_id;
-        if !same_boot {
-            self.held.started.clear();
-        }
+        // A unit whose file is gone is not one that was started with it.
+        self.held.started.retain(|unit, _| same_boot && installed.contains_key(unit));
         for (unit, installed) in installed {
             self.units.entry(unit).or_default().installed = Some(installed);
         }
+        self.enrol();
     }
 
     /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3).
@@ -119,13 +138,45 @@ impl Agent {
         }
         self.refused = None;
         if self.held.schedule.as_ref() != Some(&schedule) {
+            self.note_new_orders(&schedule);
             self.held.schedule = Some(schedule);
-            effects.push(Effect::Persist(self.held.clone()));
+            self.enrol();
+            self.persist(effects);
         }
     }
 
-    fn wanted(&self, unit: &UnitName) -> Option<&ScheduledUnit> {
-        self.held.schedule.as_ref()?.units.get(unit)
+    /// A unit with new orders is tried at once, whatever went wrong under the old ones. One that goes from launched
+    /// to loaded is to stop if it runs, even where its start was never noted.
+    fn note_new_orders(&mut self, schedule: &Schedule) {
+        for (name, local) in &mut self.units {
+            let before = self.held.schedule.as_ref().and_then(|held| held.units.get(name)).map(Order::from);
+            let after = schedule.units.get(name).map(Order::from);
+            if before == after {
+                continue;
+            }
+            local.trouble = None;
+            let is = |order: Option<Order>, target| order.is_some_and(|order| order.target == target);
+            if is(before, TargetState::Launched)
+                && is(after, TargetState::Loaded)
+                && let Some(installed) = local.installed
+            {
+                self.held.started.entry(name.clone()).or_insert(installed.hash);
+            }
+        }
+    }
+
+    /// Every scheduled unit is one that the agent cares for.
+    fn enrol(&mut self) {
+        for name in self.held.schedule.iter().flat_map(|schedule| schedule.units.keys()) {
+            if !self.units.contains_key(name) {
+                let local = Local { synthetic: name.kind() == UnitKind::Slice, ..Local::default() };
+                self.units.insert(name.clone(), local);
+            }
+        }
+    }
+
+    pub(crate) fn wanted(&self, unit: &UnitName) -> Option<Order> {
+        self.held.schedule.as_ref()?.units.get(unit).map(Order::from)
     }
 
     fn observe_again(&mut self, names: Option<Vec<UnitName>>, effects: &mut Vec<Effect>) {
@@ -136,7 +187,7 @@ impl Agent {
         self.observe(names, effects);
     }
 
-    fn observe(&mut self, units: Vec<UnitName>, effects: &mut Vec<Effect>) {
+    pub(crate) fn observe(&mut self, units: Vec<UnitName>, effects: &mut Vec<Effect>) {
         if !units.is_empty() {
             self.tokens += 1;
             effects.push(Effect::Observe { token: Token(self.tokens), units });
@@ -158,188 +209,55 @@ impl Agent {
         for (unit, local) in &mut self.units {
             let Some(Busy::Files { becomes }) = local.busy else { continue };
             local.forget_states(asked);
-            match failed.get(unit) {
-                Some(why) => local.fail(now, why.clone()),
-                None => {
-                    local.trouble = None;
-                    local.installed = becomes.map(|hash| Installed { hash, linked: true });
-                    if becomes.is_none() {
-                        gone.push(unit.clone());
-                    }
-                }
+            if let Some(why) = failed.get(unit) {
+                local.fail(now, why.clone());
+                continue;
+            }
+            local.trouble = None;
+            local.installed = becomes.map(|hash| Installed { hash, linked: true });
+            if becomes.is_none() {
+                gone.push(unit.clone());
             }
         }
         for unit in gone {
             self.units.remove(&unit);
         }
-        let needed: BTreeSet<UnitHash> =
-            self.held.schedule.iter().flat_map(|it| it.units.values()).map(|it| it.hash).collect();
+        self.enrol(); // A unit that was removed may be wanted again.
+        let schedule = self.held.schedule.iter().flat_map(|schedule| &schedule.units);
+        let uninstalled =
+            schedule.filter(|(name, unit)| self.units.get(*name).is_none_or(|it| it.needs_text(Order::from(*unit))));
+        let needed: BTreeSet<UnitHash> = uninstalled.map(|(_, unit)| unit.hash).collect();
         self.texts.retain(|hash, _| needed.contains(hash));
     }
 
-    fn finish_start(&mut self, now: Millis, unit: &UnitName, result: JobResult, effects: &mut Vec<Effect>) {
+    fn finish_start(&mut self, now: Millis, unit: &UnitName, result: JobResult) {
         let asked = Token(self.tokens);
         let Some(local) = self.units.get_mut(unit) else { return };
-        let Some(Busy::Starting { hash }) = local.busy else { return };
+        let Some(Busy::Starting { hash, .. }) = local.busy else { return };
         local.forget_states(asked);
         match result {
             JobResult::Done => local.trouble = None,
             // systemd has spoken: the unit was started and failed. Trying again is for `Restart=` or the user.
-            JobResult::Failed(why) => {
-                local.fail(now, why);
-                if let Some(trouble) = &mut local.trouble {
-                    trouble.retry_at = now;
-                }
-            }
+            JobResult::Failed(why) => local.blame(why),
             JobResult::Lost => return,
         }
-        self.held.started.insert(unit.clone(), hash);
-        effects.push(Effect::Persist(self.held.clone()));
+        self.note_started(now, unit.clone(), hash);
     }
 
     fn finish_stop(&mut self, now: Millis, unit: &UnitName, result: JobResult, effects: &mut Vec<Effect>) {
         let asked = Token(self.tokens);
         let Some(local) = self.units.get_mut(unit) else { return };
+        let Some(Busy::Stopping { .. }) = local.busy else { return };
         local.forget_states(asked);
         match result {
             JobResult::Done => {
                 local.trouble = None;
                 if self.held.started.remove(unit).is_some() {
-                    effects.push(Effect::Persist(self.held.clone()));
+                    self.persist(effects);
                 }
             }
             JobResult::Failed(why) => local.fail(now, why),
             JobResult::Lost => {}
-        }
-    }
-
-    /// Moves every unit one step on.
-    fn reconcile(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let scheduled: Vec<UnitName> = self.held.schedule.iter().flat_map(|it| it.units.keys().cloned()).collect();
-        for unit in scheduled {
-            let synthetic = unit.kind() == UnitKind::Slice;
-            self.units.entry(unit).or_default().synthetic = synthetic;
-        }
-        let names: Vec<UnitName> = self.units.keys().cloned().collect();
-        let mut jobs =
-            self.units.values().filter(|it| matches!(it.busy, Some(Busy::Starting { .. } | Busy::Stopping))).count();
-        let (mut ask, mut files, mut noted) = (Vec::new(), Vec::new(), false);
-        for unit in names {
-            let wanted = self.wanted(&unit).cloned();
-            let started = self.held.started.get(&unit).copied();
-            let text_here = wanted.as_ref().is_some_and(|wanted| self.texts.contains_key(&wanted.hash));
-            let Some(local) = self.units.get_mut(&unit) else { continue };
-            match local.next_step(now, wanted.as_ref(), started, text_here) {
-                Step::Rest => {}
-                Step::Observe => {
-                    if !local.asked {
-                        local.asked = true;
-                        ask.push(unit);
-                    }
-                }
-                Step::Foreign => local.fail(now, FOREIGN.to_owned()),
-                Step::Start(hash) if jobs < MAX_JOBS => {
-                    jobs += 1;
-                    local.busy = Some(Busy::Starting { hash });
-                    effects.push(Effect::Start(unit));
-                }
-                Step::Stop if jobs < MAX_JOBS => {
-                    jobs += 1;
-                    local.busy = Some(Busy::Stopping);
-                    effects.push(Effect::Stop(unit));
-                }
-                Step::Start(_) | Step::Stop => {}
-                Step::Adopt(hash) => {
-                    self.held.started.insert(unit, hash);
-                    noted = true;
-                }
-                Step::Release => {
-                    self.held.started.remove(&unit);
-                    noted = true;
-                }
-                step @ (Step::Install(_) | Step::Link | Step::Remove) => {
-                    if !self.files_in_flight && files.len() < MAX_FILE_OPS {
-                        noted |= self.plan_file(unit, step, &mut files, effects);
-                    } else if let Step::Install(hash) = step {
-                        self.fetch(hash, effects);
-                    }
-                }
-            }
-        }
-        if noted {
-            effects.push(Effect::Persist(self.held.clone()));
-        }
-        self.observe(ask, effects);
-        if !files.is_empty() {
-            self.files_in_flight = true;
-            effects.push(Effect::ChangeFiles(files));
-        }
-    }
-
-    /// Adds one file change to the batch; whether the held state changed with it.
-    fn plan_file(&mut self, unit: UnitName, step: Step, files: &mut Vec<FileOp>, effects: &mut Vec<Effect>) -> bool {
-        let Some(local) = self.units.get_mut(&unit) else { return false };
-        match step {
-            Step::Install(hash) => {
-                let Some(text) = self.texts.get(&hash).cloned() else {
-                    self.fetch(hash, effects);
-                    return false;
-                };
-                local.busy = Some(Busy::Files { becomes: Some(hash) });
-                files.push(FileOp::Install { unit, text });
-                false
-            }
-            Step::Link => {
-                local.busy = Some(Busy::Files { becomes: local.installed.map(|installed| installed.hash) });
-                files.push(FileOp::Link { unit });
-                false
-            }
-            _ => {
-                local.busy = Some(Busy::Files { becomes: None });
-                let noted = self.held.started.remove(&unit).is_some();
-                files.push(FileOp::Remove { unit });
-                noted
-            }
-        }
-    }
-
-    fn fetch(&mut self, hash: UnitHash, effects: &mut Vec<Effect>) {
-        if !self.texts.contains_key(&hash) && self.asked_for.insert(hash) {
-            effects.push(Effect::Fetch(hash));
-        }
-    }
-
-    fn report(&self) -> Report {
-        let unit = |name: &UnitName, local: &Local| {
-            let (states, since_unix_ms) = local.states.clone().unwrap_or_default();
-            let problem = local.trouble.as_ref().map(|trouble| trouble.text.clone());
-            let hash = local.installed.filter(|installed| installed.linked).map(|installed| installed.hash);
-            let started = hash.is_some() && self.held.started.get(name).copied() == hash;
-            ObservedUnit { hash, started, states, since_unix_ms, problem }
-        };
-        let units = self.units.iter().map(|(name, local)| (name.clone(), unit(name, local))).collect();
-        Report { generation: self.generation(), units, problem: self.refused.clone() }
-    }
-
-    /// Publishes the report when it says something new, no more often than [`REPORT_INTERVAL`]. Units whose states
-    /// are being asked for keep the last published word: "unknown for a moment" is no news.
-    fn publish(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if self.published.is_some() && self.published_at.is_some_and(|at| now < at.plus(REPORT_INTERVAL)) {
-            return;
-        }
-        let mut report = self.report();
-        for (name, unit) in &mut report.units {
-            if unit.states == UnitStates::default()
-                && let Some(last) = self.published.as_ref().and_then(|report| report.units.get(name))
-            {
-                unit.states = last.states.clone();
-                unit.since_unix_ms = last.since_unix_ms;
-            }
-        }
-        if self.published.as_ref() != Some(&report) {
-            self.published = Some(report.clone());
-            self.published_at = Some(now);
-            effects.push(Effect::Publish(report));
         }
     }
 }

@@ -14,6 +14,8 @@ mod agent;
 mod event;
 mod held;
 mod local;
+mod reconcile;
+mod report;
 
 pub use agent::Agent;
 pub use event::{Effect, Event, FileOp, Installed, JobResult, Observation, Token};

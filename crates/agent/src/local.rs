@@ -10,19 +10,33 @@ use crate::event::Installed;
 const RETRY_FIRST: Millis = Millis(1_000);
 const RETRY_MAX: Millis = Millis(60_000);
 
+/// What the schedule says of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) hash: UnitHash,
+    pub(crate) target: TargetState,
+}
+
+impl From<&ScheduledUnit> for Order {
+    fn from(unit: &ScheduledUnit) -> Order {
+        Order { hash: unit.hash, target: unit.target }
+    }
+}
+
 /// What is under way for a unit. One thing at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Busy {
     Files { becomes: Option<UnitHash> },
-    Starting { hash: UnitHash },
-    Stopping,
+    Starting { hash: UnitHash, since: Millis },
+    Stopping { since: Millis },
 }
 
 /// A failure and when to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) text: String,
-    pub(crate) retry_at: Millis,
+    /// None: it is not tried again by itself; the unit's becoming active ends the trouble.
+    pub(crate) retry_at: Option<Millis>,
     wait: Millis,
 }
 
@@ -39,6 +53,8 @@ pub(crate) enum Step {
     Link,
     /// Remove link and file.
     Remove,
+    /// Nothing of it was ever on this machine: no more is to be known of it.
+    Forget,
     Start(UnitHash),
     Stop,
     /// It runs already, with the right content: take note.
@@ -55,12 +71,16 @@ pub(crate) struct Local {
     pub(crate) installed: Option<Installed>,
     /// Whether systemd makes up such a unit where no file defines it, as it does for slices.
     pub(crate) synthetic: bool,
+    /// Whether its installation was tried: what of it is on this machine is Flota's, even if that failed half-way.
+    pub(crate) touched: bool,
     pub(crate) busy: Option<Busy>,
     pub(crate) states: Option<(UnitStates, Option<u64>)>,
     /// Answers to questions before this one are out of date.
     pub(crate) fresh_from: Token,
     /// Whether a question is under way whose answer will count.
     pub(crate) asked: bool,
+    /// Whether `states` are to be asked for again before they are acted on.
+    pub(crate) recheck: bool,
     pub(crate) trouble: Option<Trouble>,
 }
 
@@ -72,19 +92,25 @@ impl Local {
     pub(crate) fn next_step(
         &self,
         now: Millis,
-        wanted: Option<&ScheduledUnit>,
+        wanted: Option<Order>,
         started: Option<UnitHash>,
         text_here: bool,
     ) -> Step {
-        if self.busy.is_some() || self.trouble.as_ref().is_some_and(|trouble| trouble.retry_at > now) {
+        if let Some(busy) = self.busy {
+            return Self::interrupt(busy, wanted, text_here);
+        }
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.retry_at.is_some_and(|at| at > now)) {
             return Step::Rest;
         }
-        let Some((states, _)) = &self.states else {
+        if wanted.is_none() && self.installed.is_none() && !self.touched {
+            return Step::Forget;
+        }
+        let Some((states, _)) = self.states.as_ref().filter(|_| !self.recheck) else {
             return Step::Observe;
         };
         let up = states.is_up();
         let Some(wanted) = wanted else {
-            return if up && self.installed.is_some() { Step::Stop } else { Step::Remove };
+            return if up { Step::Stop } else { Step::Remove };
         };
         match self.installed {
             Some(Installed { hash, linked }) if hash == wanted.hash => {
@@ -95,7 +121,7 @@ impl Local {
             // Other content: what runs of the old one stops first, as fleet's users know it.
             Some(_) if up && text_here => return Step::Stop,
             Some(_) => return Step::Install(wanted.hash),
-            None if states.load != "not-found" && !self.synthetic => return Step::Foreign,
+            None if states.load != "not-found" && !self.synthetic && !self.touched => return Step::Foreign,
             None => return Step::Install(wanted.hash),
         }
         match (wanted.target, started) {
@@ -105,6 +131,32 @@ impl Local {
             (TargetState::Loaded, Some(_)) if up => Step::Stop,
             (TargetState::Loaded, Some(_)) => Step::Release,
             (TargetState::Loaded, None) => Step::Rest,
+        }
+    }
+
+    /// Only a start that is not wanted any more is cut short: it may take as long as its image takes to download,
+    /// or for ever.
+    fn interrupt(busy: Busy, wanted: Option<Order>, text_here: bool) -> Step {
+        let Busy::Starting { hash, .. } = busy else {
+            return Step::Rest;
+        };
+        match wanted {
+            Some(wanted) if wanted.hash != hash && !text_here => Step::Rest,
+            Some(wanted) if wanted.hash == hash && wanted.target == TargetState::Launched => Step::Rest,
+            _ => Step::Stop,
+        }
+    }
+
+    /// Whether the text of `wanted` must come from the store before the unit can be installed.
+    pub(crate) fn needs_text(&self, wanted: Order) -> bool {
+        self.installed.is_none_or(|installed| installed.hash != wanted.hash)
+    }
+
+    /// When its job was handed to systemd, if one is under way.
+    pub(crate) fn job_since(&self) -> Option<Millis> {
+        match self.busy {
+            Some(Busy::Starting { since, .. } | Busy::Stopping { since }) => Some(since),
+            Some(Busy::Files { .. }) | None => None,
         }
     }
 
@@ -122,16 +174,23 @@ impl Local {
         if token < self.fresh_from {
             return;
         }
-        if states.active == "active" {
+        self.fresh_from = token;
+        if states.active == "active" && self.trouble.as_ref().is_some_and(|trouble| trouble.retry_at.is_none()) {
             self.trouble = None;
         }
         self.asked = false;
+        self.recheck = false;
         self.states = Some((states, since_unix_ms));
     }
 
-    /// Takes note of a failure; each one in a row waits twice as long.
+    /// Takes note of a failure that is tried again; each one in a row waits twice as long.
     pub(crate) fn fail(&mut self, now: Millis, text: String) {
         let wait = self.trouble.as_ref().map_or(RETRY_FIRST, |last| Millis((last.wait.0 * 2).min(RETRY_MAX.0)));
-        self.trouble = Some(Trouble { text, retry_at: now.plus(wait), wait });
+        self.trouble = Some(Trouble { text, retry_at: Some(now.plus(wait)), wait });
+    }
+
+    /// Takes note of a failure that trying again is no answer to.
+    pub(crate) fn blame(&mut self, text: String) {
+        self.trouble = Some(Trouble { text, retry_at: None, wait: RETRY_FIRST });
     }
 }

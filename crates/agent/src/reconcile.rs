@@ -1,0 +1,153 @@
+//! From what is wanted and what is known to the next operations.
+
+use flota_registry::Millis;
+use flota_unit::{UnitHash, UnitName};
+
+use crate::agent::Agent;
+use crate::event::{Effect, FileOp};
+use crate::local::{Busy, Local, Step};
+
+/// Most jobs handed to systemd at once, of starts and of stops each; the others wait for their turn.
+const MAX_JOBS: usize = 64;
+/// A job that takes longer does not count any more: units that hang must not hold the others up.
+pub(crate) const SLOW_JOB: Millis = Millis(10_000);
+/// Most file changes in one batch (and one daemon-reload).
+const MAX_FILE_OPS: usize = 512;
+/// How long file changes wait for texts under way.
+const BATCH_WAIT: Millis = Millis(100);
+
+/// Shadowing a unit of the distribution or the administrator would take their service away.
+const FOREIGN: &str =
+    "this machine has a unit of this name already that is not Flota's: rename the unit, or remove the other one";
+
+/// What one round of steps gathers up.
+struct Round {
+    now: Millis,
+    starts: usize,
+    stops: usize,
+    /// File changes that could be made now.
+    files: Vec<(UnitName, Step)>,
+    ask: Vec<UnitName>,
+    /// Whether a text is under way.
+    text_missing: bool,
+    /// Whether the disk must know of a change before anything else happens.
+    noted: bool,
+}
+
+impl Agent {
+    /// Moves every unit one step on.
+    pub(crate) fn reconcile(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let recent = |since: &Millis| now.since(*since) < SLOW_JOB;
+        let jobs = |stops: bool| {
+            let of_kind = self.units.values().filter(|it| matches!(it.busy, Some(Busy::Stopping { .. })) == stops);
+            of_kind.filter_map(Local::job_since).filter(recent).count()
+        };
+        let (starts, stops) = (jobs(false), jobs(true));
+        let (files, ask) = (Vec::new(), Vec::new());
+        let mut round = Round { now, starts, stops, files, ask, text_missing: false, noted: false };
+        self.crowded = false;
+        let mut operations = Vec::new();
+        let mut units = std::mem::take(&mut self.units);
+        units.retain(|unit, local| self.step(unit, local, &mut round, &mut operations));
+        self.units = units;
+        let batch = self.plan_files(&mut round);
+        if round.noted {
+            self.persist(effects);
+        }
+        effects.append(&mut operations);
+        self.observe(round.ask, effects);
+        if !batch.is_empty() {
+            self.files_in_flight = true;
+            effects.push(Effect::ChangeFiles(batch));
+        }
+    }
+
+    /// Moves one unit one step on; whether there is more to know of it.
+    fn step(&mut self, unit: &UnitName, local: &mut Local, round: &mut Round, effects: &mut Vec<Effect>) -> bool {
+        let wanted = self.wanted(unit);
+        let started = self.held.started.get(unit).copied();
+        let text_here = wanted.is_some_and(|wanted| self.texts.contains_key(&wanted.hash));
+        let step = match local.next_step(round.now, wanted, started, text_here) {
+            // Without any schedule nothing is known to be unwanted (promise P1).
+            _ if self.held.schedule.is_none() && local.states.is_some() => Step::Rest,
+            _ if self.held.schedule.is_none() => Step::Observe,
+            step => step,
+        };
+        match step {
+            Step::Rest => {}
+            Step::Observe => {
+                if !local.asked {
+                    local.asked = true;
+                    round.ask.push(unit.clone());
+                }
+            }
+            Step::Foreign => {
+                local.fail(round.now, FOREIGN.to_owned());
+                local.recheck = true;
+            }
+            Step::Start(hash) if round.starts < MAX_JOBS => {
+                round.starts += 1;
+                local.busy = Some(Busy::Starting { hash, since: round.now });
+                effects.push(Effect::Start(unit.clone()));
+            }
+            Step::Stop if round.stops < MAX_JOBS => {
+                round.stops += 1;
+                local.busy = Some(Busy::Stopping { since: round.now });
+                effects.push(Effect::Stop(unit.clone()));
+            }
+            Step::Start(_) | Step::Stop => self.crowded = true,
+            Step::Adopt(hash) => self.note_started(round.now, unit.clone(), hash),
+            Step::Release => round.noted |= self.held.started.remove(unit).is_some(),
+            Step::Forget => {
+                round.noted |= self.held.started.remove(unit).is_some();
+                return false;
+            }
+            Step::Install(_) if !text_here => {}
+            Step::Install(_) | Step::Link | Step::Remove => round.files.push((unit.clone(), step)),
+        }
+        if let Some(wanted) = wanted.filter(|wanted| !text_here && local.needs_text(*wanted)) {
+            round.text_missing = true;
+            self.fetch(wanted.hash, effects);
+        }
+        true
+    }
+
+    /// Makes a batch of the file changes that are ready, unless one is under way, or texts are that could come
+    /// along.
+    fn plan_files(&mut self, round: &mut Round) -> Vec<FileOp> {
+        if self.files_in_flight || round.files.is_empty() {
+            self.batch_due = None;
+            return Vec::new();
+        }
+        if round.text_missing && round.now < *self.batch_due.get_or_insert(round.now.plus(BATCH_WAIT)) {
+            return Vec::new();
+        }
+        self.batch_due = None;
+        let ready = std::mem::take(&mut round.files);
+        ready.into_iter().take(MAX_FILE_OPS).filter_map(|(unit, step)| self.plan_file(unit, step, round)).collect()
+    }
+
+    fn plan_file(&mut self, unit: UnitName, step: Step, round: &mut Round) -> Option<FileOp> {
+        let local = self.units.get_mut(&unit)?;
+        let (becomes, op) = match step {
+            Step::Install(hash) => {
+                let text = self.texts.get(&hash)?.clone();
+                local.touched = true;
+                (Some(hash), FileOp::Install { unit, text })
+            }
+            Step::Link => (local.installed.map(|installed| installed.hash), FileOp::Link { unit }),
+            _ => {
+                round.noted |= self.held.started.remove(&unit).is_some();
+                (None, FileOp::Remove { unit })
+            }
+        };
+        local.busy = Some(Busy::Files { becomes });
+        Some(op)
+    }
+
+    fn fetch(&mut self, hash: UnitHash, effects: &mut Vec<Effect>) {
+        if self.asked_for.insert(hash) {
+            effects.push(Effect::Fetch(hash));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Reports: soon, seldom, and only when there is something new to say.
+
+use super::*;
+use flota_agent::Event;
+
+#[test]
+fn the_first_is_published_at_once() {
+    let machine = machine();
+    assert_eq!(machine.reports.len(), 1);
+    assert_eq!(machine.last_report().generation, Generation(0));
+}
+
+#[test]
+fn at_most_ten_in_a_second_and_the_last_word_is_published() {
+    let mut machine = running();
+    machine.reports.clear();
+    for round in 0..100 {
+        machine.becomes(&name("a.service"), if round % 2 == 0 { "activating" } else { "failed" });
+        machine.pass(10);
+    }
+    machine.pass(1_000);
+    assert!((9..=11).contains(&machine.reports.len()), "{}", machine.reports.len());
+    let gaps = machine.reports.windows(2).map(|pair| pair[1].0.since(pair[0].0));
+    assert!(gaps.min().unwrap() >= flota_registry::Millis(100));
+    assert_eq!(machine.last_report().units[&name("a.service")].states.active, "failed");
+}
+
+#[test]
+fn nothing_new_is_not_published() {
+    let mut machine = running();
+    machine.reports.clear();
+    machine.send(Event::Changed(None));
+    machine.schedule(&schedule(1, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED)]));
+    machine.pass(3_600_000);
+    assert!(machine.reports.is_empty());
+}
+
+#[test]
+fn a_new_connection_is_told_everything_again() {
+    let mut machine = running();
+    let before = machine.last_report().clone();
+    machine.reports.clear();
+    machine.send(Event::Connected);
+    assert_eq!(machine.reports.len(), 1);
+    assert_eq!(*machine.last_report(), before);
+}
+
+#[test]
+fn while_a_unit_is_asked_about_its_last_state_stands() {
+    let mut machine = running();
+    // Stopped, and the answer about it is still on its way.
+    machine.agent_only(schedule(2, &[("a.service", 1, LOADED), ("b.service", 2, LAUNCHED)]));
+    let _ = machine.agent.handle(machine.now, Event::Stopped(name("a.service"), flota_agent::JobResult::Done));
+    let effects = machine.agent.handle(machine.now, Event::Connected);
+    let published = effects.iter().find_map(|effect| match effect {
+        flota_agent::Effect::Publish(report) => Some(report.units[&name("a.service")].states.active.clone()),
+        _ => None,
+    });
+    assert_eq!(published.as_deref(), Some("active"));
+}
+
+#[test]
+fn a_problem_of_the_machine_is_reported() {
+    let mut machine = running();
+    machine.schedule(&schedule(0, &[]));
+    machine.pass(200);
+    assert!(machine.last_report().problem.as_ref().unwrap().contains("generation 0"));
+}
