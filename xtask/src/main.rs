@@ -1,3 +1,52 @@
-//! The project's own commands (`cargo xtask help`).
+//! The project's own commands (`cargo xtask help`): they install what the rest needs, then build, check and show it.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for terminals and build logs")]
 
-fn main() {}
+mod ci;
+mod packages;
+mod shell;
+mod steps;
+mod suite;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+The project's own commands. Each installs the Debian packages that it lacks (as root; it says which).
+
+  cargo xtask test              everything: house rules, format, lints, unit tests, end-to-end tests on lab machines
+    --no-lab                      without what needs root and lab machines
+    --lab-only                    only that
+  cargo xtask ci                the same as `test`, with the versions of all tools first
+  cargo xtask tidy              the house rules alone
+  cargo xtask help              this text
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str]) -> Result<()> {
+    match words {
+        [] | ["help" | "-h" | "--help", ..] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["test"] => test::run(test::Scope::All),
+        ["test", "--no-lab"] => test::run(test::Scope::NoLab),
+        ["test", "--lab-only"] => test::run(test::Scope::LabOnly),
+        ["ci"] => ci::run(),
+        ["tidy"] => tidy::run(),
+        _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
+    }
+}

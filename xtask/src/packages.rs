@@ -1,0 +1,116 @@
+//! The Debian packages that the project needs, and their installation.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{capture, command, output, run};
+
+/// A Debian package and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    name: &'static str,
+    why: &'static str,
+}
+
+/// What building takes beside Rust.
+pub const BUILD: &[Package] = &[
+    Package { name: "gcc", why: "links, and compiles the C parts of ring" },
+    Package { name: "libc6-dev", why: "headers and start files for gcc" },
+    Package { name: "protobuf-compiler", why: "generates etcd's wire types" },
+    Package { name: "libprotobuf-dev", why: "protobuf's own message definitions" },
+];
+
+/// What lab machines take of their host (crates/lab checks the same by program).
+pub const LAB: &[Package] = &[
+    Package { name: "systemd", why: "prepares the lab's node image" },
+    Package { name: "systemd-container", why: "runs the lab's machines" },
+    Package { name: "mmdebstrap", why: "builds the lab's node image" },
+    Package { name: "nftables", why: "cuts the lab's cables" },
+    Package { name: "iproute2", why: "makes the lab's network" },
+    Package { name: "openssh-client", why: "makes the lab's keys" },
+    Package { name: "util-linux", why: "enters the lab's machines" },
+];
+
+/// What tests run against.
+pub const TEST: &[Package] = &[
+    Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" },
+    Package { name: ETCD_SERVER, why: "Flota must work with Debian's etcd" },
+];
+
+const ETCD_SERVER: &str = "etcd-server";
+
+/// Installs those of the packages that are missing, and says which and why first. Does nothing, and asks nobody,
+/// when all are there; needs root otherwise.
+pub fn ensure(wanted: &[&[Package]]) -> Result<()> {
+    let wanted = wanted.concat();
+    let missing = missing(&wanted)?;
+    if missing.is_empty() {
+        println!("    all {} Debian packages are there", wanted.len());
+        return Ok(());
+    }
+    for package in &missing {
+        println!("    missing: {:20} {}", package.name, package.why);
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    if !is_root()? {
+        bail!("not root; run: sudo apt-get install --no-install-recommends {}", names.join(" "));
+    }
+    // Lists may be missing or too old to fetch by, as on a new machine.
+    apt(&["update", "--quiet"])?;
+    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], names.as_slice()].concat())?;
+    if names.contains(&ETCD_SERVER) && Path::new("/run/systemd/system").is_dir() {
+        // Debian starts what it installs; only the program is wanted here.
+        run(&mut command("systemctl", ["disable", "--now", "etcd.service"]))?;
+    }
+    Ok(())
+}
+
+/// Whether we may change the system.
+pub fn is_root() -> Result<bool> {
+    Ok(std::fs::metadata("/proc/self").context("can't read /proc/self")?.uid() == 0)
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let mut apt = command("apt-get", args);
+    run(apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null()))
+}
+
+fn missing(wanted: &[Package]) -> Result<Vec<Package>> {
+    let mut query = command("dpkg-query", ["--show", "--showformat=${Package} ${db:Status-Status}\n"]);
+    query.args(wanted.iter().map(|package| package.name));
+    // Its exit status only tells that some are unknown to it.
+    let answer =
+        output(&mut query).context("this is no Debian system; see xtask/src/packages.rs for what is needed")?;
+    Ok(not_installed(wanted, &String::from_utf8_lossy(&answer.stdout)))
+}
+
+fn not_installed(wanted: &[Package], answer: &str) -> Vec<Package> {
+    let installed = |name: &str| answer.lines().any(|line| line.split_once(' ') == Some((name, "installed")));
+    wanted.iter().filter(|package| !installed(package.name)).copied().collect()
+}
+
+/// The installed version of a package, for build logs.
+pub fn version(name: &str) -> Option<String> {
+    capture(&mut command("dpkg-query", ["--show", "--showformat=${Version}", name])).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removed_and_unknown_packages_are_missing() {
+        let answer = "gcc installed\nlibc6-dev installed\nprotobuf-compiler config-files\n";
+        let names: Vec<_> = not_installed(BUILD, answer).iter().map(|package| package.name).collect();
+        assert_eq!(names, ["protobuf-compiler", "libprotobuf-dev"]);
+    }
+
+    #[test]
+    fn a_package_is_not_mistaken_for_one_with_a_longer_name() {
+        let wanted = [Package { name: "gcc", why: "" }];
+        assert_eq!(not_installed(&wanted, "gcc-12 installed\n").len(), 1);
+        assert!(not_installed(&wanted, "gcc-12 installed\ngcc installed\n").is_empty());
+    }
+}

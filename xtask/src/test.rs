@@ -1,0 +1,67 @@
+//! `cargo xtask test`: every check that the project has, the quick ones first.
+
+use anyhow::Result;
+
+use crate::steps::Steps;
+use crate::suite::Suite;
+use crate::{packages, shell, tidy};
+
+/// Packages whose ignored tests need Debian packages, root, or the host for themselves.
+const ON_THE_HOST: &[&str] = &["crates/etcd", "crates/store", "crates/systemd", "crates/daemon"];
+
+/// Packages whose ignored tests boot lab machines.
+const ON_MACHINES: &[&str] = &["crates/lab", "tests/e2e"];
+
+/// Which part of the tests to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// What any machine can run, without root and lab machines.
+    NoLab,
+    /// Only what needs lab machines.
+    LabOnly,
+}
+
+/// Runs them; the first failure ends the run.
+pub fn run(scope: Scope) -> Result<()> {
+    let mut steps = Steps::new();
+    let result = all(scope, &mut steps);
+    let title = if result.is_ok() { "all tests passed" } else { "tests FAILED" };
+    steps.summary(title);
+    if scope == Scope::NoLab {
+        println!("\n!!! NOT TESTED: everything on real machines (--no-lab); `cargo xtask test` tests it !!!");
+    }
+    result
+}
+
+fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
+    steps.run("Debian packages", || match scope {
+        Scope::NoLab => packages::ensure(&[packages::BUILD]),
+        Scope::All | Scope::LabOnly => packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST]),
+    })?;
+    if scope != Scope::LabOnly {
+        steps.run("house rules", tidy::run)?;
+        cargo(steps, "format", &["fmt", "--all", "--check"])?;
+        cargo(steps, "lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    }
+    let suite = steps.run("build", Suite::build)?;
+    if scope != Scope::LabOnly {
+        cargo(steps, "unit tests", &["test", "--workspace"])?;
+    }
+    if scope == Scope::All {
+        ignored(steps, &suite, ON_THE_HOST)?;
+    }
+    if scope != Scope::NoLab {
+        ignored(steps, &suite, ON_MACHINES)?;
+    }
+    Ok(())
+}
+
+fn cargo(steps: &mut Steps, name: &str, args: &[&str]) -> Result<()> {
+    steps.run(name, || shell::run(shell::cargo(args).stdin(std::process::Stdio::null())))
+}
+
+fn ignored(steps: &mut Steps, suite: &Suite, dirs: &[&str]) -> Result<()> {
+    dirs.iter().try_for_each(|dir| steps.run(dir, || suite.run_ignored(dir)))
+}

@@ -1,0 +1,56 @@
+//! Rules of every Rust file.
+
+use super::{Breach, Source};
+
+/// Beyond this a file has more than one subject.
+const MAX_LINES: usize = 900;
+
+/// Words that must not stand in a line, and why. In pieces, so that this file passes its own check.
+const REFUSED: &[(&str, &str)] = &[
+    (concat!("#[", "allow("), "use #[expect(lint, reason = \"...\")]"),
+    (concat!("#![", "allow("), "use #![expect(lint, reason = \"...\")]"),
+    (concat!("TO", "DO"), "finish it, or write an issue"),
+    (concat!("FIX", "ME"), "finish it, or write an issue"),
+    (concat!("to", "do!("), "finish it"),
+    (concat!("un", "implemented!("), "finish it"),
+];
+
+/// All rules on one file.
+pub fn check(source: &Source) -> Vec<Breach> {
+    let Source { path, text } = source;
+    let mut breaches = Vec::new();
+    if !text.starts_with("//! ") {
+        breaches.push(Breach::new(path, 1, "must begin with `//!` and a sentence on what the file is for"));
+    }
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        breaches.push(Breach::new(path, lines, format!("has more than {MAX_LINES} lines")));
+    }
+    for (index, line) in text.lines().enumerate() {
+        for (word, instead) in REFUSED.iter().filter(|(word, _)| line.contains(word)) {
+            breaches.push(Breach::new(path, index + 1, format!("`{word}`: {instead}")));
+        }
+    }
+    breaches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_lines(text: &str, expect: &[usize]) {
+        let breaches = check(&Source { path: "a.rs".into(), text: text.to_owned() });
+        assert_eq!(breaches.iter().map(|breach| breach.line).collect::<Vec<_>>(), expect, "{breaches:?}");
+    }
+
+    #[test]
+    fn each_rule_tells_its_line() {
+        check_lines("//! A file.\n\nfn main() {}\n", &[]);
+        check_lines("fn main() {}\n", &[1]);
+        check_lines("", &[1]);
+        check_lines(concat!("//! A file.\n\n#[", "allow(dead_code)]\nfn f() {}\n"), &[3]);
+        check_lines(concat!("//! A file.\n// TO", "DO later\nfn f() { to", "do!() }\n"), &[2, 3]);
+        check_lines(&format!("//! A file.\n{}", "\n".repeat(MAX_LINES)), &[MAX_LINES + 1]);
+    }
+}
