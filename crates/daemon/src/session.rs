@@ -10,7 +10,7 @@ use flota_registry::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// First and longest wait before the store is tried again.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ impl Session {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut lease = None;
         let mut wait = RETRY_FIRST;
-        let mut complained = String::new();
+        let mut complained = false;
         loop {
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -56,15 +56,17 @@ impl Session {
             };
             if self.link.send_replace(None).is_some() {
                 wait = RETRY_FIRST;
-                complained.clear();
+                complained = false;
                 // A full queue means that the engine is about to hear of the next session anyway.
                 let _ = self.engine.send(flota_engine::Event::Disconnected).await;
             }
             let Err(why) = ended;
-            let why = format!("{why:#}");
-            if complained != why {
-                warn!("store out of reach, units run on: {why}");
-                complained = why;
+            // Once per outage: a log full of the same line hides the others.
+            if complained {
+                debug!("store still out of reach: {why:#}");
+            } else {
+                warn!("store out of reach, units run on: {why:#}");
+                complained = true;
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,

@@ -37,7 +37,7 @@ pub enum EtcdError {
         limit: Duration,
     },
     /// The store refused, or is out of reach.
-    #[error(transparent)]
+    #[error("{}", brief(.0))]
     Call(#[from] etcd_client::Error),
     /// The watch cannot go on: history was compacted away. Read everything again, then watch.
     #[error("watch fell behind: history up to revision {revision} is compacted")]
@@ -59,6 +59,26 @@ pub enum EtcdError {
         /// Which lease.
         id: i64,
     },
+}
+
+/// The store's own words without gRPC's, or the root of a broken connection.
+fn brief(error: &etcd_client::Error) -> String {
+    match error {
+        etcd_client::Error::GRpcStatus(status) => match std::error::Error::source(status) {
+            Some(source) => root(source),
+            None => status.message().to_owned(),
+        },
+        etcd_client::Error::TransportError(error) => root(error),
+        other => other.to_string(),
+    }
+}
+
+fn root(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
 }
 
 impl EtcdError {

@@ -108,12 +108,12 @@ impl AgentTask {
                 helpers.calls.spawn(async move {
                     ops.iter().for_each(log_op);
                     let failed = machine::change_files(systemd, dir, ops).await;
-                    failed.iter().for_each(|(unit, why)| error!(%unit, "{unit}: {why}"));
+                    failed.iter().for_each(|(unit, why)| error!("{unit}: {why}"));
                     let _ = events.send(Event::FilesChanged(failed)).await;
                 });
             }
             Effect::Start(unit) => {
-                info!(%unit, "{unit}: starting");
+                info!("{unit}: starting");
                 let systemd = helpers.systemd.clone();
                 helpers.calls.spawn(async move {
                     let result = machine::start(systemd, &unit).await;
@@ -121,7 +121,7 @@ impl AgentTask {
                 });
             }
             Effect::Stop(unit) => {
-                info!(%unit, "{unit}: stopping, because this machine's schedule says so");
+                info!("{unit}: stopping, because this machine's schedule says so");
                 let systemd = helpers.systemd.clone();
                 helpers.calls.spawn(async move {
                     let result = machine::stop(systemd, &unit).await;
@@ -149,9 +149,9 @@ impl AgentTask {
 fn log_op(op: &FileOp) {
     let unit = op.unit();
     match op {
-        FileOp::Install { .. } => info!(%unit, "{unit}: installing its unit file"),
-        FileOp::Link { .. } => info!(%unit, "{unit}: linking its unit file"),
-        FileOp::Remove { .. } => info!(%unit, "{unit}: removing its unit file"),
+        FileOp::Install { .. } => info!("{unit}: installing its unit file"),
+        FileOp::Link { .. } => info!("{unit}: linking its unit file"),
+        FileOp::Remove { .. } => info!("{unit}: removing its unit file"),
     }
 }
 

@@ -58,7 +58,7 @@ impl EngineTask {
         match effect {
             Effect::Record(decisions) => decisions.iter().for_each(record),
             Effect::RecordUnplaced(units) => {
-                units.iter().for_each(|unit| warn!(%unit, "{unit}: no machine can take it (flota why {unit})"))
+                units.iter().for_each(|unit| warn!("{unit}: no machine can take it (flota why {unit})"))
             }
             Effect::RecordFrozen(why) => error!("placement stands still, units run on: {why}"),
             Effect::DropCluster => self.drop_feed(),
@@ -129,6 +129,6 @@ async fn feed_once(client: &StoreClient, events: &mpsc::Sender<Event>) -> Result
 
 fn record(decision: &Decision) {
     let Decision { unit, from, to, cause } = decision;
-    let short = |id: &Option<MachineId>| id.as_ref().map_or_else(|| "-".to_owned(), |id| id.short().to_owned());
-    info!(%unit, from = short(from), to = short(to), "{unit}: {cause}");
+    let short = |id: &Option<MachineId>| id.as_ref().map_or_else(|| "nowhere".to_owned(), |id| id.short().to_owned());
+    info!("{unit}: from {} to {}: {cause}", short(from), short(to));
 }
