@@ -302,7 +302,7 @@ pub enum LabVerb {
     Up(LabUpArgs),
     /// List the machines of the lab
     List(LabListArgs),
-    /// Run a command on a machine; its exit code is passed on
+    /// Run a command on a machine, or a login shell; its exit code is passed on
     Exec(LabExecArgs),
     /// Cut a machine's power
     Kill(LabMachineArg),
@@ -356,8 +356,8 @@ pub struct LabExecArgs {
     pub name: LabName,
     /// The machine, such as m1
     pub machine: String,
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// The command and its arguments; a login shell without
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 

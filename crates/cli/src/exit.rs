@@ -27,7 +27,7 @@ impl Exit {
     pub const TIMED_OUT: Self = Self::new(5);
     /// A unit file has an error (`EX_DATAERR`); nothing was submitted.
     pub const BAD_UNIT_FILE: Self = Self::new(65);
-    /// No daemon answers at the endpoint (`EX_UNAVAILABLE`).
+    /// No daemon answers at the endpoint, or it cannot reach its store (`EX_UNAVAILABLE`).
     pub const UNAVAILABLE: Self = Self::new(69);
 
     const fn new(code: u8) -> Self {

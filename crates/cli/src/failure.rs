@@ -37,7 +37,10 @@ impl Failure {
     /// A request that failed while doing `what`.
     pub fn request(what: &str, error: &ClientError) -> Self {
         let exit = match error {
-            ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Exit::UNAVAILABLE,
+            ClientError::Connect { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Broken { .. }
+            | ClientError::Api { code: 503, .. } => Exit::UNAVAILABLE,
             ClientError::Api { .. } | ClientError::Protocol { .. } => Exit::FAILURE,
         };
         let failure = Self::new(exit, format!("{what}: {}", chain(error)));

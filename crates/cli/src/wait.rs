@@ -16,7 +16,7 @@ use crate::{
 
 /// First pause between two looks; most units start within it.
 const POLL_FIRST: Duration = Duration::from_millis(20);
-/// Longest pause between two looks. Each pause is half as long again as the one before.
+/// Longest pause between two looks. Each pause is a quarter longer than the one before.
 const POLL_MAX: Duration = Duration::from_millis(250);
 /// One of fleet's `--block-attempts`.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -28,6 +28,9 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(3);
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long machines may fit without one being chosen: a new leader is found well within it.
 const LEADER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the daemon may refuse to answer; it restarts, or loses its store for a moment, within it.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A unit that is waited for.
 struct Waiting {
@@ -64,12 +67,23 @@ pub async fn wait(
     let started = Instant::now();
     let deadline = (block.block_attempts > 0).then(|| started + ATTEMPT * block.block_attempts);
     let mut waiting: Vec<Waiting> = names.into_iter().map(|name| Waiting { name, since: None }).collect();
+    let mut refused: Option<Instant> = None;
     let (mut exit, mut reached, mut pause) = (Exit::SUCCESS, Vec::new(), POLL_FIRST);
     loop {
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let mut rest = Vec::new();
         for mut unit in waiting {
-            match look(context, goal, &mut unit, deadline.is_some()).await? {
+            let verdict = match look(context, goal, &mut unit, deadline.is_some()).await {
+                Ok(verdict) => {
+                    refused = None;
+                    verdict
+                }
+                Err(_) if refused.get_or_insert_with(Instant::now).elapsed() < DAEMON_PATIENCE => {
+                    Verdict::Wait("the daemon to answer".to_owned())
+                }
+                Err(failure) => return Err(failure),
+            };
+            match verdict {
                 Verdict::Done(found) => {
                     context.printer.progress.finish(unit.name.as_str());
                     report::reached(context, goal, &unit.name, found.as_ref(), print).await?;
@@ -98,7 +112,7 @@ pub async fn wait(
         }
         waiting = rest;
         tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(POLL_MAX);
+        pause = (pause * 5 / 4).min(POLL_MAX);
     }
 }
 

@@ -25,6 +25,8 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(60);
 const CLUSTER_POLL: Duration = Duration::from_millis(250);
 /// The machine that the lab asks for the cluster's state; it also has the store.
 const FIRST: &str = "m1";
+/// The lab that `--name` means when it is not given.
+const DEFAULT_LAB: &str = "flota";
 
 /// Runs the verb.
 pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
@@ -34,7 +36,8 @@ pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
         LabVerb::Exec(arguments) => exec(&arguments),
         LabVerb::Kill(arguments) => {
             open(&arguments.name.lab)?.kill(&arguments.machine).map_err(failure)?;
-            printer.say(&format!("{} has no power; give it back with: flota lab start {0}", arguments.machine));
+            let (machine, lab) = (&arguments.machine, name_flag(&arguments.name.lab));
+            printer.say(&format!("{machine} has no power; give it back with: flota lab start{lab} {machine}"));
             Ok(Exit::SUCCESS)
         }
         LabVerb::Start(arguments) => {
@@ -86,21 +89,30 @@ fn up(printer: &mut Printer<'_>, arguments: &LabUpArgs) -> Result<Exit, Failure>
     let machines = lab.up(&mut Told(printer)).map_err(failure)?;
     let running = machines.iter().filter(|machine| machine.state == MachineState::Running).count();
     printer.say(&format!("wait until the cluster has {running} machines"));
-    wait_for_cluster(&lab, running)?;
+    wait_for_cluster(&lab, &arguments.name.lab, running)?;
     printer.data(&table(&machines)?)?;
-    let lab = match arguments.name.lab.as_str() {
-        "flota" => String::new(),
-        name => format!(" --name {name}"),
-    };
-    printer.say(&format!(
-        "try next:\n  flota lab exec{lab} {FIRST} -- flota list-machines\n  flota lab exec{lab} {FIRST}       a shell \
-         (exit with ctrl-d): add -- bash\n  flota lab kill{lab} m2         a power cut\n  flota lab down{lab}"
-    ));
+    printer.say(&try_next(&arguments.name.lab));
     Ok(Exit::SUCCESS)
 }
 
+/// What has to stand in a command line for it to mean this lab.
+fn name_flag(lab: &str) -> String {
+    if lab == DEFAULT_LAB { String::new() } else { format!(" --name {lab}") }
+}
+
+fn try_next(lab: &str) -> String {
+    let lab = name_flag(lab);
+    format!(
+        "try next:\n  \
+         flota lab exec{lab} {FIRST}                           a shell on {FIRST}\n  \
+         flota lab exec{lab} {FIRST} -- flota list-machines    the cluster as {FIRST} sees it\n  \
+         flota lab kill{lab} m2                           a power cut\n  \
+         flota lab down{lab}                              take it all away"
+    )
+}
+
 /// Waits until the first machine's daemon knows as many machines as run.
-fn wait_for_cluster(lab: &Lab, running: usize) -> Result<(), Failure> {
+fn wait_for_cluster(lab: &Lab, name: &str, running: usize) -> Result<(), Failure> {
     let started = Instant::now();
     loop {
         let output = lab.exec_captured(FIRST, &["flota", "list-machines", "--output", "json"]).map_err(failure)?;
@@ -116,7 +128,7 @@ fn wait_for_cluster(lab: &Lab, running: usize) -> Result<(), Failure> {
                 CLUSTER_PATIENCE.as_secs(),
                 if said.is_empty() { String::new() } else { format!(": {}", said.trim_end()) }
             );
-            let hint = format!("see why with: flota lab exec {FIRST} -- journalctl -u flota");
+            let hint = format!("see why with: flota lab exec{} {FIRST} -- journalctl -u flota", name_flag(name));
             return Err(Failure::new(Exit::FAILURE, text).with_hint(hint));
         }
         thread::sleep(CLUSTER_POLL);

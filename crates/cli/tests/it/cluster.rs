@@ -1,6 +1,7 @@
 //! A daemon over a unix socket: fleet's v1 API and Flota's own, units in memory, systemd played by unit names.
 //!
-//! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over; anything else gets active at the second look.
+//! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over, `flaky*` makes the daemon
+//! refuse once; anything else gets active at the second look.
 
 use std::{
     collections::BTreeMap,
@@ -171,18 +172,24 @@ async fn machines(State(world): State<Shared>, Query(params): Params) -> Json<Ma
     Json(MachinePage { machines, next_page_token })
 }
 
-async fn states(State(world): State<Shared>, Query(params): Params) -> Json<UnitStatePage> {
+async fn states(State(world): State<Shared>, Query(params): Params) -> Response {
     let mut world = world.lock().unwrap();
     world.schedule();
     let wanted = params.get(paths::QUERY_UNIT);
+    if let Some(entry) = wanted.filter(|name| name.starts_with("flaky")).and_then(|name| world.units.get_mut(name))
+        && entry.looks == 0
+    {
+        entry.looks = 1;
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "cannot reach the store");
+    }
     let all: Vec<UnitState> = world
         .units
         .values_mut()
         .filter(|entry| wanted.is_none_or(|name| *name == entry.unit.name))
-        .flat_map(Entry::look)
+        .filter_map(Entry::look)
         .collect();
     let (states, next_page_token) = page(&all, &params);
-    Json(UnitStatePage { states, next_page_token })
+    Json(UnitStatePage { states, next_page_token }).into_response()
 }
 
 async fn unit(State(world): State<Shared>, Name(name): Name<String>) -> Response {

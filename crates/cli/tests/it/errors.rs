@@ -87,7 +87,7 @@ fn bad_files_are_shown_and_nothing_is_submitted() {
     let latin = cluster.file("latin.service", b"[Service]\nExecStart=/bin/echo caf\xe9\n");
     let empty = cluster.file("empty.service", "");
     let ran = cluster.flota(&["start", &good, &typo, &latin, &empty]);
-    expect![[r#"
+    expect![[r"
         DIR/typo.service:4:1: error: unknown option Conflict in [X-Fleet]
           Conflict=x*
           ^
@@ -99,7 +99,7 @@ fn bad_files_are_shown_and_nothing_is_submitted() {
         DIR/empty.service: error: unit file is empty
         hint: a service needs at least [Service] and ExecStart=
         nothing was submitted
-    "#]]
+    "]]
     .assert_eq(&ran.err);
     assert_eq!((ran.code, ran.out.as_str()), (65, ""));
     assert_eq!(cluster.changes(), [""; 0]);

@@ -116,6 +116,13 @@ fn a_unit_that_only_restarts_has_not_started() {
 }
 
 #[test]
+fn a_daemon_that_refuses_for_a_moment_is_waited_for() {
+    let cluster = Cluster::new(1);
+    let ran = cluster.flota(&["start", &cluster.service("flaky.service")]);
+    ran.check(0, &format!("Unit flaky.service launched {ON_1}\n"), "");
+}
+
+#[test]
 fn the_error_of_the_machine_is_told() {
     let cluster = Cluster::new(1);
     let ran = cluster.flota(&["start", &cluster.service("broken.service")]);
