@@ -30,11 +30,10 @@ impl KeyHistory {
         self.versions.last()?.kv.as_ref()
     }
 
-    /// The version that was the newest at `revision`: `None` if the history begins later, `Some(None)` if deleted.
-    fn at(&self, revision: Revision) -> Option<Option<&Arc<KeyValue>>> {
+    /// The version that was the newest at `revision`, deletes included; `None` if the history begins later.
+    fn at(&self, revision: Revision) -> Option<&Version> {
         // Nearly every read wants the newest, so look from the end.
-        let version = self.versions.iter().rev().find(|version| version.revision <= revision)?;
-        Some(version.kv.as_ref())
+        self.versions.iter().rev().find(|version| version.revision <= revision)
     }
 
     /// Forgets what nobody can read at `revision` or later; returns the bytes freed and whether anything is left.
@@ -127,7 +126,8 @@ impl<'a> View<'a> {
         });
         merged.into_iter().flatten().filter_map(move |(durable, pending)| {
             let pending = pending.and_then(|history| history.at(revision));
-            pending.or_else(|| durable.and_then(|history| history.at(revision))).flatten()
+            let version = pending.or_else(|| durable.and_then(|history| history.at(revision)))?;
+            version.kv.as_ref()
         })
     }
 }

@@ -142,7 +142,7 @@ impl KeyRange {
     }
 
     /// Bounds for `BTreeMap::range`, which must not be asked for an empty range.
-    pub(crate) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(crate) fn bounds(&self) -> Option<KeyBounds<'_>> {
         match self {
             KeyRange::One(key) => Some((Bound::Included(&**key), Bound::Included(&**key))),
             KeyRange::Between(..) if self.is_empty() => None,
@@ -151,3 +151,6 @@ impl KeyRange {
         }
     }
 }
+
+/// A start and an end as `BTreeMap::range` takes them.
+pub(crate) type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
