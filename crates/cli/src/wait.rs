@@ -22,6 +22,8 @@ const POLL_MAX: Duration = Duration::from_millis(250);
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long something that may pass by itself has to last before it counts.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long a unit has to stay active after a start: systemd calls a plain service active before it has executed it.
+const ACTIVE_SETTLE: Duration = Duration::from_millis(250);
 /// How long systemd may restart a unit over and over before that counts as failed.
 const RESTART_PATIENCE: Duration = Duration::from_secs(3);
 /// How long no machine may fit, or a machine report an error, before the command gives up.
@@ -35,8 +37,10 @@ const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 /// A unit that is waited for.
 struct Waiting {
     name: UnitName,
-    /// The last judgement that is not final, and since when it is the same.
+    /// The last judgement, and since when it is the same.
     since: Option<(Judgement, Instant)>,
+    /// It was not yet where it is wanted when it was first looked at.
+    moved: bool,
 }
 
 /// How waiting ended.
@@ -66,7 +70,7 @@ pub async fn wait(
 ) -> Result<Waited, Failure> {
     let started = Instant::now();
     let deadline = (block.block_attempts > 0).then(|| started + ATTEMPT * block.block_attempts);
-    let mut waiting: Vec<Waiting> = names.into_iter().map(|name| Waiting { name, since: None }).collect();
+    let mut waiting: Vec<Waiting> = names.into_iter().map(|name| Waiting { name, since: None, moved: false }).collect();
     let mut refused: Option<Instant> = None;
     let (mut exit, mut reached, mut pause) = (Exit::SUCCESS, Vec::new(), POLL_FIRST);
     loop {
@@ -136,9 +140,13 @@ async fn look(
     let states = context.client.states(Some(name.as_str()), None).await.map_err(failed)?;
     let judgement = judge(goal, unit.as_ref(), &states);
     let lasted = waiting.lasted(&judgement);
+    waiting.moved |= judgement != Judgement::Done;
     Ok(match judgement {
+        Judgement::Done if goal == Goal::Launched && waiting.moved && lasted < ACTIVE_SETTLE => {
+            Verdict::Wait("it to stay active".to_owned())
+        }
         Judgement::Done => Verdict::Done(unit),
-        Judgement::Ended if lasted >= SETTLE => Verdict::Done(unit),
+        Judgement::Ended if lasted >= SETTLE => ended(context, goal, &name, unit).await?,
         Judgement::Ended => Verdict::Wait("systemd to begin".to_owned()),
         Judgement::Overruled(why) if lasted >= SETTLE => {
             Verdict::Stop(Exit::FAILURE, vec![report::headline(goal, &name, &why)])
@@ -186,6 +194,21 @@ async fn unplaced(
         ));
     }
     Ok(Verdict::Stop(Exit::UNPLACEABLE, report::unplaceable(context.style, goal, &why)))
+}
+
+/// The unit was started and does not run: it did its work, unless its machine has a complaint.
+async fn ended(
+    context: &mut Context<'_, '_>,
+    goal: Goal,
+    name: &UnitName,
+    unit: Option<Unit>,
+) -> Result<Verdict, Failure> {
+    let verdict = stuck(context, goal, name, unit.as_ref(), String::new()).await?;
+    if let Verdict::Stop(..) = verdict {
+        return Ok(verdict);
+    }
+    context.printer.say(&format!("Unit {name} is not running: it has ended, or one of its conditions is not met"));
+    Ok(Verdict::Done(unit))
 }
 
 /// Something takes long: asks whether there is an error behind it.

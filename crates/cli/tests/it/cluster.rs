@@ -1,7 +1,7 @@
 //! A daemon over a unix socket: fleet's v1 API and Flota's own, units in memory, systemd played by unit names.
 //!
 //! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over, `flaky*` makes the daemon
-//! refuse once; anything else gets active at the second look.
+//! refuse once, `brief*` is active for two looks; anything else gets active at the second look.
 
 use std::{
     collections::BTreeMap,
@@ -318,6 +318,7 @@ impl Entry {
             (DesiredState::Launched, _) if name.starts_with("once") => ("inactive", "dead"),
             (DesiredState::Launched, _) if name.starts_with("loop") => ("activating", "auto-restart"),
             (DesiredState::Launched, 1) => ("activating", "start"),
+            (DesiredState::Launched, 4..) if name.starts_with("brief") => ("failed", "failed"),
             (DesiredState::Launched, _) => ("active", "running"),
             (_, 1) => ("deactivating", "stop-sigterm"),
             _ => ("inactive", "dead"),

@@ -102,7 +102,7 @@ fn several_units_each_with_its_own_end() {
     let out = format!("Unit a.service launched {ON_1}\nUnit once.service launched {ON_1}\n");
     let err = format!(
         "Error starting unit fail.service: it failed (failed/failed) {ON_1}\nhint: see why with: flota journal \
-         fail.service\n"
+         fail.service\nUnit once.service is not running: it has ended, or one of its conditions is not met\n"
     );
     ran.check(4, &out, &err);
 }
@@ -129,6 +129,14 @@ fn the_error_of_the_machine_is_told() {
     assert_eq!(ran.code, 4);
     let expected = format!("Error starting unit broken.service: cannot link the unit file {ON_1}\n");
     assert!(ran.err.starts_with(&expected), "{ran:?}");
+}
+
+#[test]
+fn what_is_active_only_for_a_moment_has_failed() {
+    let cluster = Cluster::new(1);
+    let ran = cluster.flota(&["start", &cluster.service("brief.service")]);
+    assert_eq!((ran.code, ran.out.as_str()), (4, ""));
+    assert!(ran.err.starts_with("Error starting unit brief.service: it failed (failed/failed)"), "{ran:?}");
 }
 
 #[test]
