@@ -1,7 +1,11 @@
 //! The project's own commands (`cargo xtask help`): they install what the rest needs, then build, check and show it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for terminals and build logs")]
 
+mod bench;
 mod ci;
+mod demo;
+mod http;
+mod lab;
 mod packages;
 mod shell;
 mod steps;
@@ -16,11 +20,15 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 The project's own commands. Each installs the Debian packages that it lacks (as root; it says which).
 
+  cargo xtask demo              three Debian machines on this host, containers on them, one machine lost
   cargo xtask test              everything: house rules, format, lints, unit tests, end-to-end tests on lab machines
     --no-lab                      without what needs root and lab machines
     --lab-only                    only that
   cargo xtask ci                the same as `test`, with the versions of all tools first
   cargo xtask tidy              the house rules alone
+  cargo xtask bench flow        measures the budgets of docs/benchmarks.md on lab machines
+    --build                       also a clean release build
+    --keep                        leaves the lab `bench` running
   cargo xtask help              this text
 ";
 
@@ -42,11 +50,13 @@ fn dispatch(words: &[&str]) -> Result<()> {
             print!("{HELP}");
             Ok(())
         }
+        ["demo"] => demo::run(),
         ["test"] => test::run(test::Scope::All),
         ["test", "--no-lab"] => test::run(test::Scope::NoLab),
         ["test", "--lab-only"] => test::run(test::Scope::LabOnly),
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["bench", "flow", options @ ..] => bench::run(&bench::Options::parse(options)?),
         _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
@@ -47,11 +48,11 @@ pub fn ensure(wanted: &[&[Package]]) -> Result<()> {
     let wanted = wanted.concat();
     let missing = missing(&wanted)?;
     if missing.is_empty() {
-        println!("    all {} Debian packages are there", wanted.len());
+        eprintln!("    all {} Debian packages are there", wanted.len());
         return Ok(());
     }
     for package in &missing {
-        println!("    missing: {:20} {}", package.name, package.why);
+        eprintln!("    missing: {:20} {}", package.name, package.why);
     }
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if !is_root()? {
@@ -74,7 +75,7 @@ pub fn is_root() -> Result<bool> {
 
 fn apt(args: &[&str]) -> Result<()> {
     let mut apt = command("apt-get", args);
-    run(apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null()))
+    run(apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(std::io::stderr()))
 }
 
 fn missing(wanted: &[Package]) -> Result<Vec<Package>> {
