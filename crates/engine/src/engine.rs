@@ -188,6 +188,8 @@ impl Engine {
                     self.follow(now, lease, leader.as_ref(), &mut effects);
                 }
             }
+            // A late answer, of an earlier leadership, is nobody's business.
+            Event::Snapshot(_) if !self.is_leader() => {}
             Event::Snapshot(snapshot) => {
                 self.snapshot = Some(*snapshot);
                 self.liveness.forget();
@@ -245,6 +247,8 @@ impl Engine {
         self.snapshot = None;
         self.pass_due = None;
         self.in_flight = None;
+        // The next snapshot is read after this; and a store that was restored counts its revisions from less.
+        self.committed = 0;
         self.unplaced.clear();
         self.frozen = None;
     }

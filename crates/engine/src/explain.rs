@@ -5,7 +5,7 @@ use flota_unit::UnitName;
 
 use crate::demand::{Demands, requirements_of};
 use crate::liveness::Standing;
-use crate::schedule::{Board, Ignoring, Reason, reasons};
+use crate::schedule::{Board, Reason, reasons};
 
 /// What one machine says about a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn explain(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
         .map(|(id, machine)| Verdict {
             machine: id.clone(),
             address: machine.value.address.clone(),
-            reasons: reasons(&board, &demands, name, &needs, id, Ignoring::Nothing),
+            reasons: reasons(&board, &demands, name, &needs, id),
         })
         .collect();
     Some(Explanation { desired: unit.desired, scheduled, verdicts, problem: None })

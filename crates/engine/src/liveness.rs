@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flota_registry::{ClusterSnapshot, MachineId, Millis};
+use flota_registry::{ClusterSnapshot, Key, MachineId, Millis};
 
 /// What the leader may assume about a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +28,16 @@ impl Liveness {
         self.missing_since.clear();
     }
 
-    /// Takes note of who is missing in `snapshot` at `now`. Only machines that hold a schedule matter.
+    /// Takes note of who is missing in `snapshot` at `now`. Only machines that hold a schedule matter. One whose
+    /// announcement cannot be read is there.
     pub(crate) fn observe(&mut self, snapshot: &ClusterSnapshot, now: Millis) {
-        self.missing_since
-            .retain(|id, _| snapshot.schedules().contains_key(id) && !snapshot.machines().contains_key(id));
-        for id in snapshot.schedules().keys().filter(|id| !snapshot.machines().contains_key(id)) {
+        let missing = |id: &MachineId| {
+            snapshot.schedules().contains_key(id)
+                && !snapshot.machines().contains_key(id)
+                && !snapshot.is_unreadable(&Key::Machine(id.clone()))
+        };
+        self.missing_since.retain(|id, _| missing(id));
+        for id in snapshot.schedules().keys().filter(|id| missing(id)) {
             self.missing_since.entry(id.clone()).or_insert(now);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::ControlFlow;
 
 use flota_registry::MachineId;
 use flota_unit::{Requirements, UnitName};
@@ -52,6 +53,11 @@ pub enum Reason {
         /// The unit that is there.
         other: UnitName,
     },
+    /// `Replaces=` of the unit matches one that it needs beside it through `MachineOf=`: it would drive itself out.
+    ReplacesPeer {
+        /// The unit that it both needs and replaces.
+        peer: UnitName,
+    },
     /// The machine holds as many units as a schedule may have.
     Full,
 }
@@ -72,6 +78,7 @@ impl fmt::Display for Reason {
             Reason::ConflictsWith { other } => write!(f, "Conflicts matches {other}, which is there"),
             Reason::RefusedBy { other } => write!(f, "{other} is there and its Conflicts matches this unit"),
             Reason::ReplacedBy { other } => write!(f, "{other} is there and its Replaces matches this unit"),
+            Reason::ReplacesPeer { peer } => write!(f, "Replaces matches {peer}, which MachineOf needs beside it"),
             Reason::Full => write!(f, "machine holds {MAX_UNITS_PER_MACHINE} units, the most that a schedule can"),
         }
     }
@@ -93,47 +100,74 @@ pub(crate) fn reasons(
     name: &UnitName,
     needs: &Requirements,
     id: &MachineId,
-    ignoring: Ignoring,
 ) -> Vec<Reason> {
     let mut found = Vec::new();
-    let Some(seat) = board.seat(id) else {
-        return vec![Reason::NotAlive];
+    let all = judge(board, demands, name, needs, id, Ignoring::Nothing, |reason| {
+        found.push(reason);
+        ControlFlow::<()>::Continue(())
+    });
+    debug_assert!(all.is_continue(), "collecting never breaks off");
+    found
+}
+
+/// The first of the [`reasons`]: placement needs no more, and asks this of each unit and machine.
+pub(crate) fn first_reason(
+    board: &Board<'_>,
+    demands: &Demands,
+    name: &UnitName,
+    needs: &Requirements,
+    id: &MachineId,
+    ignoring: Ignoring,
+) -> Option<Reason> {
+    judge(board, demands, name, needs, id, ignoring, ControlFlow::Break).break_value()
+}
+
+fn judge<B>(
+    board: &Board<'_>,
+    demands: &Demands,
+    name: &UnitName,
+    needs: &Requirements,
+    id: &MachineId,
+    ignoring: Ignoring,
+    mut found: impl FnMut(Reason) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let Some((seat, machine)) = board.seat(id).and_then(|seat| Some((seat, seat.machine?))) else {
+        return found(Reason::NotAlive);
     };
-    let (Some(machine), Standing::Alive) = (seat.machine, seat.standing) else {
-        return vec![Reason::NotAlive];
-    };
+    if seat.standing != Standing::Alive {
+        return found(Reason::NotAlive);
+    }
     if !needs.matches_machine_id(id.as_str()) {
-        found.push(Reason::OtherMachine { wanted: needs.machine_id.clone().unwrap_or_default() });
+        found(Reason::OtherMachine { wanted: needs.machine_id.clone().unwrap_or_default() })?;
     }
     for (key, wanted) in &needs.machine_metadata {
         let value = machine.metadata.get(key);
         if !value.is_some_and(|value| wanted.contains(value)) {
-            found.push(Reason::Metadata { key: key.clone(), wanted: wanted.clone(), found: value.cloned() });
+            found(Reason::Metadata { key: key.clone(), wanted: wanted.clone(), found: value.cloned() })?;
         }
     }
     for peer in needs.machine_of.iter().filter(|peer| !seat.units().contains_key(*peer)) {
-        found.push(Reason::PeerElsewhere { peer: peer.clone() });
+        found(Reason::PeerElsewhere { peer: peer.clone() })?;
     }
-    let others = || seat.units().keys().filter(|other| *other != name);
+    if let Some(peer) = demands.replaced_peer(name, needs) {
+        found(Reason::ReplacesPeer { peer: peer.clone() })?;
+    }
     if !needs.conflicts.is_empty() {
-        found.extend(
-            others()
-                .filter(|other| needs.conflicts_with(other))
-                .map(|other| Reason::ConflictsWith { other: other.clone() }),
-        );
+        for other in seat.units().keys().filter(|other| *other != name && needs.conflicts_with(other)) {
+            found(Reason::ConflictsWith { other: other.clone() })?;
+        }
     }
-    for other in seat.guards().iter().filter(|other| *other != name) {
-        let Some(theirs) = demands.requirements(other) else { continue };
+    for (other, theirs) in seat.guards().iter().filter(|(other, _)| *other != name) {
         if theirs.conflicts_with(name) && !needs.conflicts_with(other) {
-            found.push(Reason::RefusedBy { other: other.clone() });
+            found(Reason::RefusedBy { other: other.clone() })?;
         }
-        // A circle of Replaces means nothing, as in fleet: otherwise the two would chase each other for ever.
-        if theirs.replaces_unit(name) && !needs.replaces_unit(other) {
-            found.push(Reason::ReplacedBy { other: other.clone() });
+        if demands.replaces(other, theirs, name) {
+            found(Reason::ReplacedBy { other: other.clone() })?;
         }
     }
-    if ignoring != Ignoring::Fullness && seat.units().len() >= MAX_UNITS_PER_MACHINE {
-        found.push(Reason::Full);
+    let others = seat.units().len() - usize::from(seat.units().contains_key(name));
+    if ignoring != Ignoring::Fullness && others >= MAX_UNITS_PER_MACHINE {
+        found(Reason::Full)?;
     }
-    found
+    ControlFlow::Continue(())
 }

@@ -5,7 +5,7 @@ mod filter;
 mod plan;
 
 pub(crate) use board::Board;
-pub(crate) use filter::{Ignoring, reasons};
+pub(crate) use filter::{Ignoring, first_reason, reasons};
 pub use filter::{MAX_UNITS_PER_MACHINE, Reason};
 pub use plan::Decision;
 pub(crate) use plan::plan;

@@ -8,12 +8,16 @@ use flota_registry::{
 };
 use flota_unit::{Requirements, UnitName};
 
-use super::{Board, Ignoring, reasons};
+use super::{Board, Ignoring, first_reason};
 use crate::demand::{Demand, Demands};
 use crate::liveness::Standing;
 
 /// Most schedules written in one pass; the next pass goes on from there. One compare is the leader's.
 const MAX_WRITES_PER_PASS: usize = MAX_OPS_PER_TXN - 1;
+
+/// Most rounds of placement in one pass; the next pass goes on from there. A chain of `MachineOf=` takes a round per
+/// link, at most.
+const MAX_ROUNDS: usize = 32;
 
 /// What a schedule's entry takes besides its name and cause: the hash, the target, and JSON around them.
 const ENTRY_BYTES: usize = 100;
@@ -41,10 +45,10 @@ pub(crate) struct Plan {
 }
 
 /// Works out which schedules must change. Machines are tried by fewest units, then lowest id.
-pub(crate) fn plan(
-    snapshot: &ClusterSnapshot,
+pub(crate) fn plan<'a>(
+    snapshot: &'a ClusterSnapshot,
     cluster: &ClusterId,
-    demands: &Demands,
+    demands: &'a Demands,
     standing: impl Fn(&MachineId) -> Standing,
 ) -> Plan {
     let mut planner = Planner {
@@ -56,6 +60,7 @@ pub(crate) fn plan(
     };
     planner.carry_over();
     planner.evict_unfit();
+    planner.drop_duplicates();
     planner.place_globals();
     planner.place_pending();
     planner.finish(cluster)
@@ -93,29 +98,67 @@ impl Planner<'_> {
         }
     }
 
-    /// Takes off living machines what must not be there any more, one unit at a time: each eviction may make
-    /// another one needless. Of two that exclude each other the later name goes.
+    /// Takes off living machines what must not be there any more.
     fn evict_unfit(&mut self) {
-        while let Some((id, name, cause)) = self.first_unfit() {
-            self.board.remove(&id, &name);
-            self.homeless.insert(name, (id, cause));
+        let alive = self.board.seats().filter(|(_, seat)| seat.standing == Standing::Alive);
+        for id in alive.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.settle(&id);
         }
     }
 
-    fn first_unfit(&self) -> Option<(MachineId, UnitName, String)> {
-        for (id, seat) in self.board.seats().filter(|(_, seat)| seat.standing == Standing::Alive) {
-            for name in seat.units().keys().rev() {
-                let Some(needs) = self.demands.requirements(name) else { continue };
-                if let Some(reason) = reasons(&self.board, self.demands, name, needs, id, Ignoring::Fullness).first() {
-                    return Some((id.clone(), name.clone(), reason.to_string()));
-                }
-                let better = |(holder, standing): (&MachineId, Standing)| holder != id && standing == Standing::Alive;
-                if !needs.global && self.board.holder(name).is_some_and(better) {
-                    return Some((id.clone(), name.clone(), "scheduled on another machine too".to_owned()));
+    /// Takes off one machine what must not be there, one unit at a time: each eviction may make another one
+    /// needless. Of two that exclude each other the later name goes. Goes on until all that is left may stay: who
+    /// leaves may have been another's `MachineOf=` peer.
+    fn settle(&mut self, id: &MachineId) {
+        let demands = self.demands;
+        loop {
+            let Some(seat) = self.board.seat(id) else { return };
+            let names: Vec<UnitName> = seat.units().keys().rev().cloned().collect();
+            let mut settled = true;
+            for name in names {
+                let Some(needs) = demands.judged(&name) else { continue };
+                let unfit = first_reason(&self.board, demands, &name, needs, id, Ignoring::Fullness);
+                let Some(reason) = unfit else { continue };
+                settled = false;
+                self.board.remove(id, &name);
+                if needs.global {
+                    self.decide(&name, Some(id), None, reason.to_string());
+                } else {
+                    self.homeless.insert(name, (id.clone(), reason.to_string()));
                 }
             }
+            if settled {
+                return;
+            }
         }
-        None
+    }
+
+    /// Leaves each unit that is not global on one machine, the one in the best standing. Two hold it only after a
+    /// change of `Global=`, or after a pass that was too large for one transaction.
+    fn drop_duplicates(&mut self) {
+        let demands = self.demands;
+        let single = |name: &UnitName| demands.judged(name).is_some_and(|needs| !needs.global);
+        let shared: Vec<(UnitName, BTreeSet<MachineId>)> = self
+            .board
+            .shared()
+            .filter(|(name, _)| single(name))
+            .map(|(name, holders)| (name.clone(), holders.clone()))
+            .collect();
+        for (name, holders) in shared {
+            let Some(keeper) = self.board.holder(&name).map(|(id, _)| id.clone()) else { continue };
+            for id in holders.iter().filter(|id| **id != keeper) {
+                self.board.remove(id, &name);
+                self.decide(&name, Some(id), Some(&keeper), "scheduled on another machine too".to_owned());
+            }
+            // Whoever needed it as a peer on the other machines.
+            for id in holders.iter().filter(|id| **id != keeper && self.is_alive(id)).cloned().collect::<Vec<_>>() {
+                self.settle(&id);
+            }
+        }
+    }
+
+    fn is_alive(&self, id: &MachineId) -> bool {
+        self.board.seat(id).is_some_and(|seat| seat.standing == Standing::Alive)
     }
 
     fn place_globals(&mut self) {
@@ -125,7 +168,7 @@ impl Planner<'_> {
             let missing: Vec<MachineId> =
                 alive.filter(|(_, seat)| !seat.units().contains_key(name)).map(|(id, _)| id.clone()).collect();
             for id in missing {
-                if reasons(&self.board, demands, name, needs, &id, Ignoring::Nothing).is_empty() {
+                if first_reason(&self.board, demands, name, needs, &id, Ignoring::Nothing).is_none() {
                     self.put(&id, name, demand, "global unit: every machine that matches runs it".to_owned());
                 }
             }
@@ -136,7 +179,7 @@ impl Planner<'_> {
     /// and one that replaces another sends it on its way.
     fn place_pending(&mut self) {
         let demands = self.demands;
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let mut progress = false;
             self.plan.unplaced.clear();
             for (name, demand, needs) in demands.readable().filter(|(_, _, needs)| !needs.global) {
@@ -164,8 +207,8 @@ impl Planner<'_> {
     /// The eligible machine with the fewest units (then the lowest id), and how many were eligible.
     fn pick(&self, name: &UnitName, needs: &Requirements) -> Option<(MachineId, usize)> {
         let alive = self.board.seats().filter(|(_, seat)| seat.standing == Standing::Alive);
-        let eligible =
-            alive.filter(|(id, _)| reasons(&self.board, self.demands, name, needs, id, Ignoring::Nothing).is_empty());
+        let eligible = alive
+            .filter(|(id, _)| first_reason(&self.board, self.demands, name, needs, id, Ignoring::Nothing).is_none());
         let (mut best, mut count) = (None, 0);
         for (id, seat) in eligible {
             count += 1;
@@ -217,20 +260,27 @@ impl Planner<'_> {
         self.decide(name, None, Some(id), cause);
     }
 
-    /// `Replaces=`: the units that `name` replaces leave the machine it comes to, and look for another one.
+    /// `Replaces=`: the units that `name` replaces leave the machine it comes to, and look for another one. So do
+    /// those that needed one of them as a peer.
     fn send_replaced_away(&mut self, name: &UnitName, needs: &Requirements, id: &MachineId) {
         if needs.replaces.is_empty() {
             return;
         }
+        let demands = self.demands;
         let Some(seat) = self.board.seat(id) else { return };
-        let mutual =
-            |other: &UnitName| self.demands.requirements(other).is_some_and(|theirs| theirs.replaces_unit(name));
-        let replaced =
-            seat.units().keys().filter(|other| *other != name && needs.replaces_unit(other) && !mutual(other));
+        let replaced = seat
+            .units()
+            .keys()
+            .filter(|other| *other != name && demands.judged(other).is_some() && demands.replaces(name, needs, other));
         for other in replaced.cloned().collect::<Vec<_>>() {
             self.board.remove(id, &other);
-            self.homeless.insert(other, (id.clone(), format!("replaced by {name}")));
+            if demands.judged(&other).is_some_and(|theirs| theirs.global) {
+                self.decide(&other, Some(id), None, format!("replaced by {name}"));
+            } else {
+                self.homeless.insert(other, (id.clone(), format!("replaced by {name}")));
+            }
         }
+        self.settle(id);
     }
 
     fn decide(&mut self, unit: &UnitName, from: Option<&MachineId>, to: Option<&MachineId>, cause: String) {
@@ -241,7 +291,7 @@ impl Planner<'_> {
         for (name, (from, cause)) in std::mem::take(&mut self.homeless) {
             self.decide(&name, Some(&from), None, cause);
         }
-        let mut bytes = 0;
+        let (mut bytes, mut held_back) = (0, false);
         for (machine, seat) in self.board.seats() {
             let committed = self.snapshot.schedules().get(machine);
             let unchanged = match committed {
@@ -258,6 +308,7 @@ impl Planner<'_> {
                 .sum::<usize>();
             if self.plan.writes.len() == MAX_WRITES_PER_PASS || (bytes > MAX_TXN_BYTES && !self.plan.writes.is_empty())
             {
+                held_back = true;
                 break;
             }
             let generation = committed.map_or(Generation::default(), |entry| entry.value.generation).next();
@@ -266,6 +317,12 @@ impl Planner<'_> {
                 schedule: Schedule { cluster: cluster.clone(), generation, units: seat.units().clone() },
                 seen: committed.map(|entry| entry.mod_revision),
             });
+        }
+        if held_back {
+            // What is not written yet is decided, and told, by the next pass.
+            let written: BTreeSet<&MachineId> = self.plan.writes.iter().map(|write| &write.machine).collect();
+            let told = |id: &Option<MachineId>| id.as_ref().is_some_and(|id| written.contains(id));
+            self.plan.decisions.retain(|decision| told(&decision.to) || told(&decision.from));
         }
         self.plan
     }

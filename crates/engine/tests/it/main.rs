@@ -1,0 +1,22 @@
+//! The engine around a store in memory: who leads, who runs what, what moves and what never does.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod checker;
+mod cluster;
+mod failure;
+mod leader;
+#[path = "../../../agent/tests/it/machine.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "the agent's tests use the rest of it")]
+mod machine;
+mod options;
+mod passes;
+mod placement;
+mod store;
+mod world;
+
+use flota_registry::DesiredState;
+
+const INACTIVE: DesiredState = DesiredState::Inactive;
+const LOADED: DesiredState = DesiredState::Loaded;
+const LAUNCHED: DesiredState = DesiredState::Launched;
