@@ -267,25 +267,25 @@ pub struct JournalArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct DaemonArgs {
     /// The configuration file [default: /etc/flota/flota.toml, if it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "FLOTA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the daemon keeps its data [default: /var/lib/flota]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "FLOTA_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The etcd to use as the store, with commas between; without it the daemon has an embedded store
-    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    #[arg(long, env = "FLOTA_STORE_ENDPOINTS", value_name = "URL", value_delimiter = ',')]
     pub store_endpoints: Vec<String>,
-    /// Where the embedded store listens for other machines, as ADDRESS:PORT
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    /// Where the embedded store listens: unix:/PATH, http://LOOPBACK:PORT or https://ADDRESS:PORT, with commas between
+    #[arg(long, env = "FLOTA_STORE_LISTEN", value_name = "URL", value_delimiter = ',')]
     pub store_listen: Vec<String>,
     /// The API's unix sockets [default: /run/flota/api.sock]
-    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    #[arg(long, env = "FLOTA_API_LISTEN", value_name = "PATH", value_delimiter = ',')]
     pub api_listen: Vec<PathBuf>,
     /// The address that other machines know this one by [default: the one of the default route]
-    #[arg(long, value_name = "IP")]
+    #[arg(long, env = "FLOTA_ADDRESS", value_name = "IP")]
     pub address: Option<String>,
     /// What units can ask for in MachineMetadata, as key=value,key=value
-    #[arg(long, value_name = "PAIRS")]
+    #[arg(long, env = "FLOTA_METADATA", value_name = "PAIRS")]
     pub metadata: Option<String>,
     /// Log what the daemon decides and does
     #[arg(long, short = 'v')]
