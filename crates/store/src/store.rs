@@ -54,7 +54,7 @@ impl Store {
         let sizes = Arc::clone(&log.sizes);
         let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, urls, seed));
         let spawned = Writer::spawn(Arc::clone(&shared), log, jobs);
-        let (_, writer_end) = spawned.map_err(|source| StoreError::Io {
+        let writer_end = spawned.map_err(|source| StoreError::Io {
             action: "start the writer thread for",
             path: config.data_dir.clone(),
             source,

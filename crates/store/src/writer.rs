@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 
 use flota_mvcc::{Error, Pending, Request, Response};
@@ -58,7 +58,8 @@ type Answers = Vec<Result<Response, Refusal>>;
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     log: Log,
-    snapshot_running: Arc<AtomicBool>,
+    /// The thread that writes a snapshot, or wrote the last one.
+    snapshot: Option<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -67,14 +68,19 @@ impl Writer {
         shared: Arc<Shared>,
         log: Log,
         queue: mpsc::Receiver<Job>,
-    ) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<Result<(), StoreError>>)> {
+    ) -> std::io::Result<oneshot::Receiver<Result<(), StoreError>>> {
         let (ended, end) = oneshot::channel();
-        let mut writer = Writer { shared, log, snapshot_running: Arc::default() };
-        let thread = Builder::new().name("store-writer".to_owned()).spawn(move || {
+        let mut writer = Writer { shared, log, snapshot: None };
+        Builder::new().name("store-writer".to_owned()).spawn(move || {
+            let outcome = writer.run(queue);
+            // The data directory is not free for another process before this has ended too.
+            if let Some(Err(_)) = writer.snapshot.take().map(JoinHandle::join) {
+                tracing::error!("the snapshot thread panicked: the log is kept");
+            }
             // Nobody listens when the server itself has been dropped.
-            let _ = ended.send(writer.run(queue));
+            let _ = ended.send(outcome);
         })?;
-        Ok((thread, end))
+        Ok(end)
     }
 
     fn run(&mut self, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
@@ -120,6 +126,7 @@ impl Writer {
         };
         let now = self.shared.clock.now();
         let (commits, deadline) = {
+            // Nothing was read-only before it came here, so there is nearly always something to apply.
             let mut state = self.shared.state_mut();
             (state.apply(now, pending), state.next_deadline())
         };
@@ -184,7 +191,7 @@ impl Writer {
     fn tidy(&mut self, now: bool) {
         let length = self.log.sizes.segments.load(Ordering::Relaxed);
         let due = now || length > SNAPSHOT_BYTES.max(2 * self.shared.state().bytes() as u64);
-        let snapshot = due && !self.snapshot_running.load(Ordering::Acquire);
+        let snapshot = due && self.snapshot.as_ref().is_none_or(JoinHandle::is_finished);
         if !snapshot && !self.log.is_segment_full() {
             return;
         }
@@ -199,8 +206,6 @@ impl Writer {
     fn snapshot(&mut self, seq: u64) {
         let records = self.shared.state().dump();
         let (disk, identity, sizes) = (Arc::clone(&self.log.disk), self.log.identity, Arc::clone(&self.log.sizes));
-        let running = Arc::clone(&self.snapshot_running);
-        running.store(true, Ordering::Release);
         let old = sizes.segments.load(Ordering::Relaxed) - self.log.length();
         let thread = Builder::new().name("store-snapshot".to_owned()).spawn(move || {
             match write_snapshot(&*disk, identity, seq, &records, &sizes) {
@@ -210,11 +215,10 @@ impl Writer {
                 }
                 Err(error) => tracing::warn!(%error, "cannot write a snapshot: the log is kept, and grows"),
             }
-            running.store(false, Ordering::Release);
         });
-        if let Err(error) = thread {
-            self.snapshot_running.store(false, Ordering::Release);
-            tracing::warn!(%error, "cannot start a thread for a snapshot: the log is kept, and grows");
+        match thread {
+            Ok(thread) => self.snapshot = Some(thread),
+            Err(error) => tracing::warn!(%error, "cannot start a thread for a snapshot: the log is kept, and grows"),
         }
     }
 }

@@ -10,6 +10,8 @@ mod frame;
 mod recovery;
 mod segment;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use recovery::{Recovered, recover};
 pub use recovery::{RecoveryReport, TornTail};

@@ -19,6 +19,7 @@ use crate::shared::{Refusal, Shared};
 /// The term that is told: one member leads itself for ever.
 pub(super) const TERM: u64 = 1;
 
+#[expect(clippy::unnecessary_wraps, reason = "the wire's messages hold their header as an option")]
 pub(super) fn header(shared: &Shared, revision: Revision) -> Option<PbResponseHeader> {
     let identity = shared.identity;
     let (cluster_id, member_id) = (identity.cluster_id, identity.member_id);
@@ -26,6 +27,7 @@ pub(super) fn header(shared: &Shared, revision: Revision) -> Option<PbResponseHe
 }
 
 /// Answers inside a transaction tell only the revision.
+#[expect(clippy::unnecessary_wraps, reason = "the wire's messages hold their header as an option")]
 fn inner_header(revision: Revision) -> Option<PbResponseHeader> {
     Some(PbResponseHeader { revision, ..PbResponseHeader::default() })
 }

@@ -1,0 +1,10 @@
+//! Tests of the store as its clients see it, and as crashes, full and failing disks leave it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helper fails the test")]
+
+mod clients;
+mod crash;
+mod disk_faults;
+mod etcdctl;
+mod startup;
+mod support;
