@@ -1,1 +1,28 @@
-//! Helpers of the end-to-end tests on lab machines.
+//! Helpers of the end-to-end tests: one real cluster on lab machines, and what a person does with it.
+//!
+//! Every test takes the cluster by [`cluster()`], which hands it over whole and empty: three machines that know each
+//! other, no units. Commands run on the machines as people type them. A test fails by panicking, its helpers too, and
+//! the logs of all machines are printed then.
+//!
+//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab `e2e` running
+//! after the last test, for a look by hand.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod cluster;
+mod diagnosis;
+mod node;
+mod page;
+mod program;
+mod ran;
+mod undertaker;
+mod wait;
+mod witness;
+
+pub mod texts;
+
+pub use cluster::{Cluster, InUse, cluster};
+pub use node::Node;
+pub use page::page;
+pub use ran::Ran;
+pub use wait::{eventually, holds_for};
+pub use witness::Witness;

@@ -1,0 +1,11 @@
+//! The promises of Flota, shown on real machines: each test says in its name what it shows.
+//!
+//! They share one cluster and run one at a time (`--test-threads=1` keeps their output apart; they would wait for each
+//! other in any case). Their order is of no matter.
+
+mod daemon_faults;
+mod flow;
+mod input;
+mod never_kill;
+mod power;
+mod store;
