@@ -126,7 +126,6 @@ impl Writer {
         };
         let now = self.shared.clock.now();
         let (commits, deadline) = {
-            // Nothing was read-only before it came here, so there is nearly always something to apply.
             let mut state = self.shared.state_mut();
             (state.apply(now, pending), state.next_deadline())
         };

@@ -146,8 +146,11 @@ impl Log {
 
     /// Gives the space up.
     pub(crate) fn release_reserve(&self) {
-        if let Err(error) = self.disk.remove(RESERVE_FILE) {
-            tracing::warn!(%error, "cannot give up the reserved disk space");
+        match self.disk.remove(RESERVE_FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "cannot give up the reserved disk space");
+            }
+            _ => {}
         }
     }
 }

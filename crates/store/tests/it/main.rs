@@ -6,5 +6,6 @@ mod clients;
 mod crash;
 mod disk_faults;
 mod etcdctl;
+mod snapshots;
 mod startup;
 mod support;
