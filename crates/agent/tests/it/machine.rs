@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Installed, JobResult, Observation, Token};
-use flota_registry::{Millis, Report, Schedule, UnitStates};
+use flota_registry::{Millis, Report, Schedule, TargetState, UnitStates};
 use flota_unit::{UnitFile, UnitHash, UnitName};
 
 /// A unit that systemd runs, and how often it was started and stopped during this boot.
@@ -230,6 +230,7 @@ impl FakeMachine {
 
     fn start(&mut self, unit: UnitName) {
         assert!(self.states(&unit).load == "loaded" && !self.foreign.contains(&unit), "{unit} cannot be started");
+        assert!(!self.is_running(&unit), "{unit} runs already");
         let run = self.runs.entry(unit.clone()).or_default();
         run.starts += 1;
         if self.hanging.contains(&unit) {
@@ -244,6 +245,10 @@ impl FakeMachine {
 
     fn stop(&mut self, unit: UnitName) {
         assert!(!self.foreign.contains(&unit), "{unit} is not Flota's to stop");
+        let order = self.held.schedule.as_ref().and_then(|schedule| schedule.units.get(&unit));
+        let installed = self.files.get(&unit).map(|(hash, _)| *hash);
+        let as_wanted = order.is_some_and(|it| it.target == TargetState::Launched && Some(it.hash) == installed);
+        assert!(!as_wanted, "promise P1: {unit} runs as the schedule on the disk wants it");
         if self.broken_stops.contains(&unit) {
             self.queue.push_back(Event::Stopped(unit, JobResult::Failed("stop refused".to_owned())));
             return;
