@@ -16,7 +16,9 @@ use crate::packages;
 use crate::shell::{self, root};
 use crate::steps::{Steps, pretty};
 
-const LAB: &str = "flota";
+/// A lab of its own: the demo cuts the power of its machines.
+const LAB: &str = "demo";
+const SUBNET: &str = "10.78.1.0/24";
 const UNIT_FILE: &str = "examples/web/web@.service";
 const TEMPLATE: &str = "web@.service";
 
@@ -35,20 +37,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEXT: &str = "
 What to try next, as root:
 
-  alias on1='target/release/flota lab exec m1 --'   # any machine answers for the whole cluster; m1 is one
-  on1 flota list-units                # what runs where
-  on1 flota why web@1                 # and why there
-  on1 flota status web@1              # systemctl status, from the machine that has it
-  on1 flota journal web@2             # its log, likewise
-  on1 flota start web@3               # pending while all machines have one, and it says why
-  on1 flota stop web@1                # stays loaded; start it again
-  on1 bash                            # a shell on m1: docker ps, systemctl, flota help
+  PATH=$PWD/target/release:$PATH
+  alias m1='flota lab exec --name demo m1 --'   # any machine answers for the whole cluster; m1 is one
+  m1 flota list-units                 # what runs where
+  m1 flota why web@1                  # and why there
+  m1 flota status web@1               # systemctl status, from the machine that has it
+  m1 flota journal web@2              # its log, likewise
+  m1 flota start web@3                # no machine is free for a third one: it says so, and waits for one
+  flota lab start --name demo LOST      # power for the lost machine: now web@3 starts
+  m1 flota stop web@1                 # stays loaded; `start` starts it again
+  flota lab exec --name demo m2       # a shell on m2: docker ps, systemctl status, flota help
+  flota lab down --name demo          # takes the machines away; their Debian image stays in /var/cache/flota-lab
 
-  target/release/flota lab start LOST   # power for the lost machine: it joins again, and what moved stays where it is
-  target/release/flota lab list
-  target/release/flota lab down         # takes all machines away; the cached Debian image stays in /var/cache/flota-lab
-
-`cargo xtask demo` again takes less than a minute. The unit file: examples/web/web@.service
+The unit file is examples/web/web@.service. `cargo xtask demo` again takes less than a minute.
 ";
 
 /// Runs the demo, then tells its times and what to try.
@@ -67,7 +68,9 @@ fn demonstrate(steps: &mut Steps) -> Result<String> {
     }
     steps.run("Debian packages", || packages::ensure(&[packages::BUILD, packages::LAB]))?;
     let lab = steps.run("build flota (release)", || Lab::build(LAB))?;
-    steps.run("boot three Debian machines, one cluster", || shell::run(&mut lab.verb("up", ["-n", "3"])))?;
+    steps.run("boot three Debian machines, one cluster", || {
+        shell::run(&mut lab.verb("up", ["-n", "3", "--subnet", SUBNET]))
+    })?;
     steps.run("container image flota/web:1 from Debian packages", || lab.load_web_image())?;
     steps.run("submit a unit file", || submit(&lab))?;
     steps.run("start two instances", || flota(&lab, &["start", "web@1", "web@2"]))?;

@@ -27,7 +27,23 @@ pub fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoItera
 /// The cargo that runs us, with the toolchain that `rust-toolchain.toml` names.
 pub fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    command(cargo, args)
+    let mut command = command(cargo, args);
+    forget_own_package(&mut command);
+    command
+}
+
+/// Takes out of a command's environment what `cargo run` put into ours. Build scripts (that of ring) look at it: with
+/// it, cargo by us and cargo by hand would each compile anew what the other has compiled.
+pub fn forget_own_package(command: &mut Command) {
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    for name in variables.filter(|name| tells_own_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+}
+
+fn tells_own_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
+        || matches!(variable, "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE")
 }
 
 /// Runs it on our own terminal; anything but success is an error.
@@ -84,6 +100,18 @@ mod tests {
         let error = capture(&mut command("sh", ["-c", "echo no such thing >&2; exit 3"])).unwrap_err().to_string();
         assert!(error.starts_with("sh -c"), "{error}");
         assert!(error.contains("exit status: 3") && error.ends_with("no such thing"), "{error}");
+    }
+
+    #[test]
+    fn cargo_does_not_hear_of_us() {
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(tells_own_package(name), "{name}");
+        }
+        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "PATH"] {
+            assert!(!tells_own_package(name), "{name}");
+        }
+        let cargo = cargo(["build"]);
+        assert!(cargo.get_envs().any(|(name, value)| name == "CARGO_PKG_NAME" && value.is_none()));
     }
 
     #[test]

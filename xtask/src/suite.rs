@@ -11,9 +11,11 @@ use serde_json::Value;
 use crate::shell;
 
 /// All test programs of the workspace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Suite {
     programs: Vec<TestProgram>,
+    /// The program under test, which end-to-end tests put on machines.
+    flota: PathBuf,
 }
 
 /// One test program.
@@ -40,11 +42,15 @@ impl Suite {
 
     fn parse(messages: &str) -> Result<Self> {
         let mut programs = Vec::new();
+        let mut flota = None;
         for line in messages.lines().filter(|line| line.starts_with('{')) {
             let message: Value = serde_json::from_str(line).context("cargo wrote a line that is not JSON")?;
             programs.extend(TestProgram::from_message(&message));
+            if message["profile"]["test"] == false && message["target"]["name"] == "flota" {
+                flota = message["executable"].as_str().map(PathBuf::from).or(flota);
+            }
         }
-        Ok(Self { programs })
+        Ok(Self { programs, flota: flota.context("cargo built no program `flota`")? })
     }
 
     /// Runs the ignored tests of the package in `dir` (such as `crates/lab`), one at a time: each needs the machine
@@ -57,8 +63,8 @@ impl Suite {
         }
         for program in programs {
             let mut command = shell::command(&program.executable, ["--ignored", "--test-threads=1"]);
-            command.current_dir(&dir).env("CARGO_MANIFEST_DIR", &dir).stdin(Stdio::null());
-            shell::run(&mut command)?;
+            shell::forget_own_package(&mut command);
+            shell::run(command.current_dir(&dir).env("FLOTA_BIN", &self.flota).stdin(Stdio::null()))?;
         }
         Ok(())
     }
@@ -82,12 +88,14 @@ mod tests {
     #[test]
     fn only_test_programs_are_kept() {
         let messages = r#"
-{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","profile":{"test":false},"executable":null}
-{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","profile":{"test":false},"executable":"/t/flota"}
-{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","profile":{"test":true},"executable":"/t/it-1"}
+{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","target":{"name":"a"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","target":{"name":"flota"},"profile":{"test":false},"executable":"/t/flota"}
+{"reason":"compiler-artifact","manifest_path":"/r/crates/a/Cargo.toml","target":{"name":"it"},"profile":{"test":true},"executable":"/t/it-1"}
 {"reason":"build-finished","success":true}
 "#;
         let suite = Suite::parse(messages).unwrap();
         assert_eq!(suite.programs, [TestProgram { dir: "/r/crates/a".into(), executable: "/t/it-1".into() }]);
+        assert_eq!(suite.flota, Path::new("/t/flota"));
+        assert!(Suite::parse("").unwrap_err().to_string().contains("no program"));
     }
 }
