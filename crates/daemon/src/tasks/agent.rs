@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
 use flota_etcd::Committed;
-use flota_registry::{Key, MachineId, Report, UnitStates, publish_report};
+use flota_registry::{Key, MachineId, Millis, Report, UnitStates, publish_report};
 use flota_systemd::{Signal, Signals, Systemd};
 use flota_unit::{UnitHash, UnitName};
 use tokio::sync::{mpsc, watch};
@@ -56,9 +56,9 @@ impl AgentTask {
     /// Runs until `shutdown`. Jobs under way go on without it: they are systemd's.
     pub async fn run(mut self, boot: Event, mut inbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
         let helpers = self.start_helpers();
-        self.take(boot, &helpers).await;
+        // The agent's own now: what fell due while its effects were carried out is a deadline passed, not a lost one.
+        let mut now = self.take(boot, &helpers).await;
         loop {
-            let now = self.clock.now();
             let event = tokio::select! {
                 () = shutdown.cancelled() => return,
                 event = inbox.recv() => match event {
@@ -67,7 +67,7 @@ impl AgentTask {
                 },
                 () = self.clock.wait_until(self.agent.deadline(now)) => Event::Tick,
             };
-            self.take(event, &helpers).await;
+            now = self.take(event, &helpers).await;
         }
     }
 
@@ -82,11 +82,14 @@ impl AgentTask {
         Helpers { systemd, questions, report, calls }
     }
 
-    async fn take(&mut self, event: Event, helpers: &Helpers) {
-        for effect in self.agent.handle(self.clock.now(), event) {
+    /// Hands an event to the agent and carries out what follows; returns the time that the agent was told.
+    async fn take(&mut self, event: Event, helpers: &Helpers) -> Millis {
+        let now = self.clock.now();
+        for effect in self.agent.handle(now, event) {
             self.carry_out(effect, helpers).await;
         }
         self.generation.send_replace(self.agent.generation().0);
+        now
     }
 
     async fn carry_out(&self, effect: Effect, helpers: &Helpers) {

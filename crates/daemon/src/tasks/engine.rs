@@ -32,8 +32,9 @@ impl EngineTask {
     /// Runs until `shutdown`.
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
         let calls = TaskTracker::new();
+        // The engine's own now: what fell due while its effects were carried out is a deadline passed, not a lost one.
+        let mut now = self.clock.now();
         loop {
-            let now = self.clock.now();
             let event = tokio::select! {
                 () = shutdown.cancelled() => return,
                 event = inbox.recv() => match event {
@@ -43,7 +44,8 @@ impl EngineTask {
                 () = self.clock.wait_until(self.engine.deadline(now)) => Event::Tick,
             };
             let led = self.engine.is_leader();
-            for effect in self.engine.handle(self.clock.now(), event) {
+            now = self.clock.now();
+            for effect in self.engine.handle(now, event) {
                 self.carry_out(effect, &calls);
             }
             match (led, self.engine.is_leader()) {
