@@ -45,13 +45,17 @@ fn a_port_in_use_is_named_and_the_daemon_starts_when_it_is_free() {
     let port = format!("{}:2379", m1.address);
     m1.stop_daemon();
     m1.run(&format!("systemd-run --quiet --unit squatter systemd-socket-activate --listen {port} cat")).ok();
+    eventually("something else has the port", 5, || {
+        let open = m1.run(&format!("ss --no-header --listening --tcp src {port}"));
+        if open.stdout.is_empty() { Err(open.to_string()) } else { Ok(()) }
+    });
     m1.run("systemctl start flota.socket && systemctl start --no-block flota.service").ok();
     eventually("the daemon says that its port is in use", 10, || {
         let log = m1.run("journalctl --boot --unit flota --no-pager --output cat --lines 5");
         let said = format!("address https://{port} is already in use: stop the other server, or listen elsewhere");
         if log.stdout.contains(&said) { Ok(()) } else { Err(log.to_string()) }
     });
-    m2.run("flota list-machines").code(1).err_has("cannot reach its store");
+    m2.run("flota list-machines").code(69).err_has("cannot reach its store");
     m1.run("systemctl stop squatter").ok();
     eventually("systemd starts the daemon", 10, || {
         let active = m1.run("systemctl is-active flota.service");

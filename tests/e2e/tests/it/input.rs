@@ -99,14 +99,13 @@ fn a_unit_that_no_machine_can_take_is_told_so_at_once() {
     let cluster = cluster();
     let m1 = cluster.m1();
     m1.write("pinned.service", "[Service]\nExecStart=/bin/true\n\n[X-Fleet]\nMachineMetadata=disk=ssd\n");
-    let reasons: String = cluster
-        .by_id()
-        .iter()
-        .map(|node| format!("  {}: MachineMetadata asks for disk=ssd, machine has no disk\n", node.legend()))
-        .collect();
+    let reason =
+        |node: &Node<'_>| format!("  {}: MachineMetadata asks for disk=ssd, machine has no disk", node.legend());
+    let reasons: Vec<String> = cluster.by_id().iter().map(reason).collect();
+    let reasons = reasons.join("\n");
     let refused = m1.run("flota start pinned.service");
     refused.code(3).out("").err(&format!(
-        "Error starting unit pinned.service: no machine can take it\n{reasons}hint: it stays launched and goes to the \
+        "Error starting unit pinned.service: no machine can take it\n{reasons}\nhint: it stays launched and goes to the \
          first machine that can take it; give up with: flota unload pinned.service\n"
     ));
     assert!(refused.took.as_secs() < 5, "{refused}");
