@@ -15,6 +15,10 @@ use crate::report::REPORT_INTERVAL;
 /// before, it finds the unit running and takes it over.
 const NOTE_WAIT: Millis = Millis(100);
 
+/// How long a machine that has just booted waits for the store's word before it starts its last schedule alone: what
+/// was moved to another machine meanwhile is then not started twice.
+const BOOT_PATIENCE: Millis = Millis(3_000);
+
 /// One machine's agent.
 #[derive(Debug, Default)]
 pub struct Agent {
@@ -29,6 +33,8 @@ pub struct Agent {
     pub(crate) batch_due: Option<Millis>,
     /// Whether a job waits for others to end.
     pub(crate) crowded: bool,
+    /// Until when starts wait for the store's word.
+    pub(crate) patient_until: Option<Millis>,
     /// When what is noted in `held` is to be on the disk, if it is not.
     unsaved: Option<Millis>,
     pub(crate) refused: Option<String>,
@@ -53,7 +59,8 @@ impl Agent {
     pub fn deadline(&self, now: Millis) -> Option<Millis> {
         let retries = self.units.values().filter_map(|local| local.trouble.as_ref()?.retry_at);
         let jobs = self.units.values().filter_map(Local::job_since).filter(|_| self.crowded);
-        let others = [self.published_at.map(|at| at.plus(REPORT_INTERVAL)), self.batch_due, self.unsaved];
+        let report = self.published_at.map(|at| at.plus(REPORT_INTERVAL));
+        let others = [report, self.batch_due, self.unsaved, self.patient_until];
         let all = retries.chain(jobs.map(|since| since.plus(SLOW_JOB))).chain(others.into_iter().flatten());
         all.filter(|at| *at > now).min()
     }
@@ -63,7 +70,7 @@ impl Agent {
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Boot { held, boot_id, installed } => self.boot(held, boot_id, installed),
+            Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
             Event::Schedule(schedule) => self.take_schedule(schedule, &mut effects),
             Event::Text { hash, text } => {
                 self.asked_for.remove(&hash);
@@ -99,8 +106,9 @@ impl Agent {
         self.unsaved.get_or_insert(now.plus(NOTE_WAIT));
     }
 
-    fn boot(&mut self, held: Held, boot_id: String, installed: BTreeMap<UnitName, Installed>) {
+    fn boot(&mut self, now: Millis, held: Held, boot_id: String, installed: BTreeMap<UnitName, Installed>) {
         let same_boot = held.boot_id == boot_id;
+        self.patient_until = (!same_boot).then(|| now.plus(BOOT_PATIENCE));
         self.held = held;
         self.held.boot_id = boot_id;
         // A unit whose file is gone is not one that was started with it.
@@ -113,6 +121,7 @@ impl Agent {
 
     /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3).
     fn take_schedule(&mut self, schedule: Schedule, effects: &mut Vec<Effect>) {
+        self.patient_until = None;
         let refusal = match &self.held.schedule {
             Some(held) if held.cluster != schedule.cluster => Some(format!(
                 "refused a schedule of cluster {}: this machine holds one of cluster {}; its units run on unchanged",

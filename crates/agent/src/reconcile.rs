@@ -85,6 +85,7 @@ impl Agent {
                 local.fail(round.now, FOREIGN.to_owned());
                 local.recheck = true;
             }
+            Step::Start(_) if self.patient_until.is_some_and(|until| round.now < until) => {}
             Step::Start(hash) if round.starts < MAX_JOBS => {
                 round.starts += 1;
                 local.busy = Some(Busy::Starting { hash, since: round.now });

@@ -131,7 +131,8 @@ pub struct Engine {
     /// When the next pass is due; none when nothing changed.
     pass_due: Option<Millis>,
     last_pass: Millis,
-    in_flight: Option<Ticket>,
+    /// The commit whose outcome is not known yet, and the decisions it carries.
+    in_flight: Option<(Ticket, Vec<Decision>)>,
     tickets: u64,
     /// The revision of the last own commit: no pass before the snapshot shows it.
     committed: i64,
@@ -196,7 +197,7 @@ impl Engine {
                 self.pass_due = Some(now);
             }
             Event::Changes { revision, changes } => self.take_changes(now, revision, &changes),
-            Event::Finished { ticket, outcome } => self.finish_commit(now, ticket, &outcome),
+            Event::Finished { ticket, outcome } => self.finish_commit(now, ticket, &outcome, &mut effects),
             Event::Tick => {
                 if let Role::Candidate { lease, seen, since } = self.role
                     && now.since(since) >= CAMPAIGN_RETRY
@@ -266,13 +267,18 @@ impl Engine {
         }
     }
 
-    fn finish_commit(&mut self, now: Millis, ticket: Ticket, outcome: &Outcome) {
-        if self.in_flight != Some(ticket) {
+    fn finish_commit(&mut self, now: Millis, ticket: Ticket, outcome: &Outcome, effects: &mut Vec<Effect>) {
+        let Some((_, decisions)) = self.in_flight.take_if(|(expected, _)| *expected == ticket) else {
             return; // Of an earlier leadership.
-        }
-        self.in_flight = None;
+        };
         match outcome {
-            Outcome::Committed(revision) => self.committed = *revision,
+            Outcome::Committed(revision) => {
+                self.committed = *revision;
+                // What was not committed was not decided.
+                if !decisions.is_empty() {
+                    effects.push(Effect::Record(decisions));
+                }
+            }
             Outcome::Refused | Outcome::Unknown => self.pass_due = Some(now.plus(COMMIT_RETRY)),
         }
     }
@@ -313,9 +319,6 @@ impl Engine {
         } else {
             Some(commit_schedules(fence, &plan.writes))
         };
-        if !plan.decisions.is_empty() {
-            effects.push(Effect::Record(plan.decisions));
-        }
         let fresh: Vec<UnitName> = plan.unplaced.difference(&self.unplaced).cloned().collect();
         if !fresh.is_empty() {
             effects.push(Effect::RecordUnplaced(fresh));
@@ -324,7 +327,7 @@ impl Engine {
         if let Some(txn) = txn {
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
-            self.in_flight = Some(ticket);
+            self.in_flight = Some((ticket, plan.decisions));
             effects.push(Effect::Commit { ticket, txn });
         }
     }

@@ -53,7 +53,9 @@ fn a_reboot_without_the_store_starts_the_last_schedule() {
     machine.pass(1_000);
     machine.texts = None;
     machine.reboot();
-    machine.pass(1_000);
+    machine.pass(2_900);
+    assert!(!machine.is_running(&name("a.service")), "first it waits for the store's word");
+    machine.pass(200);
     assert_runs(&machine, &[("a.service", 1), ("b.service", 1)]);
     assert!(!machine.is_running(&name("c.service")));
     assert_eq!(machine.count("files"), 1, "one reload for all links");
@@ -65,8 +67,20 @@ fn a_unit_that_ended_before_the_reboot_starts_at_boot() {
     let mut machine = running();
     machine.becomes(&name("a.service"), "failed");
     machine.reboot();
-    machine.pass(1_000);
+    machine.pass(3_100);
     assert_runs(&machine, &[("a.service", 1)]);
+}
+
+#[test]
+fn after_a_reboot_the_stores_word_is_taken_at_once_and_what_moved_does_not_start() {
+    let mut machine = running();
+    machine.schedule(&schedule(2, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED)]));
+    machine.reboot();
+    machine.pass(100);
+    machine.schedule(&schedule(3, &[("b.service", 2, LAUNCHED)]));
+    machine.pass(100);
+    assert_runs(&machine, &[("b.service", 1)]);
+    assert!(!machine.trace.iter().any(|effect| effect.contains("start a.service")), "{:?}", machine.trace);
 }
 
 #[test]
