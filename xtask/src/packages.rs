@@ -1,7 +1,6 @@
 //! The Debian packages that the project needs, and their installation.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -35,12 +34,8 @@ pub const LAB: &[Package] = &[
 ];
 
 /// What tests run against.
-pub const TEST: &[Package] = &[
-    Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" },
-    Package { name: ETCD_SERVER, why: "Flota must work with Debian's etcd" },
-];
-
-const ETCD_SERVER: &str = "etcd-server";
+pub const TEST: &[Package] =
+    &[Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" }];
 
 /// Installs those of the packages that are missing, and says which and why first. Does nothing, and asks nobody,
 /// when all are there; needs root otherwise.
@@ -60,12 +55,7 @@ pub fn ensure(wanted: &[&[Package]]) -> Result<()> {
     }
     // Lists may be missing or too old to fetch by, as on a new machine.
     apt(&["update", "--quiet"])?;
-    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], names.as_slice()].concat())?;
-    if names.contains(&ETCD_SERVER) && Path::new("/run/systemd/system").is_dir() {
-        // Debian starts what it installs; only the program is wanted here.
-        run(&mut command("systemctl", ["disable", "--now", "etcd.service"]))?;
-    }
-    Ok(())
+    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], names.as_slice()].concat())
 }
 
 /// Whether we may change the system.

@@ -1,6 +1,9 @@
 //! Rules of every Rust file.
 
+use std::path::Path;
+
 use super::{Breach, Source};
+use crate::test;
 
 /// Beyond this a file has more than one subject.
 const MAX_LINES: usize = 900;
@@ -14,6 +17,9 @@ const REFUSED: &[(&str, &str)] = &[
     (concat!("to", "do!("), "finish it"),
     (concat!("un", "implemented!("), "finish it"),
 ];
+
+/// What the reason of an ignored test begins with that is not run, for it can't fail.
+const MEASUREMENT: &str = "= \"a measurement";
 
 /// All rules on one file.
 pub fn check(source: &Source) -> Vec<Breach> {
@@ -30,13 +36,33 @@ pub fn check(source: &Source) -> Vec<Breach> {
         for (word, instead) in REFUSED.iter().filter(|(word, _)| line.contains(word)) {
             breaches.push(Breach::new(path, index + 1, format!("`{word}`: {instead}")));
         }
+        if line.trim_start().starts_with("#[ignore") && !line.contains(MEASUREMENT) && !has_its_ignored_tests_run(path)
+        {
+            breaches.push(Breach::new(path, index + 1, "nobody runs this test; see the lists in xtask/src/test.rs"));
+        }
     }
     breaches
+}
+
+/// Whether `cargo xtask test` runs the ignored tests of the file's package.
+fn has_its_ignored_tests_run(path: &Path) -> bool {
+    test::ON_THE_HOST.iter().chain(test::ON_MACHINES).any(|dir| path.starts_with(dir))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ignored_test_is_run_somewhere() {
+        let breaches = |path: &str, reason: &str| {
+            let text = format!("//! Tests.\n#[test]\n#[ignore = \"{reason}\"]\nfn slow() {{}}\n");
+            check(&Source { path: path.into(), text }).len()
+        };
+        assert_eq!(breaches("crates/lab/tests/it/main.rs", "needs root"), 0);
+        assert_eq!(breaches("crates/unit/tests/it/main.rs", "needs root"), 1);
+        assert_eq!(breaches("crates/unit/tests/it/main.rs", "a measurement: run it by hand"), 0);
+    }
 
     #[track_caller]
     fn check_lines(text: &str, expect: &[usize]) {
