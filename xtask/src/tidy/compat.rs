@@ -9,7 +9,7 @@ use super::{Breach, Source, children};
 /// How far above a function its `#[test]` may stand, in lines.
 const MAX_ATTRIBUTE_LINES: usize = 6;
 
-/// Checks every table whose last column is headed `test` or `tests`.
+/// Checks every table that has a column headed `test` or `tests`.
 pub fn check(root: &Path, sources: &[Source]) -> Result<Vec<Breach>> {
     let mut breaches = Vec::new();
     for path in children(&root.join("docs"))? {
@@ -25,7 +25,7 @@ pub fn check(root: &Path, sources: &[Source]) -> Result<Vec<Breach>> {
 fn check_document(file: &str, text: &str, sources: &[Source]) -> Vec<Breach> {
     let rows = rows(text);
     if rows.is_empty() {
-        return vec![Breach::new(file, 0, "has no table with a last column `test`")];
+        return vec![Breach::new(file, 0, "has no table with a column `test`")];
     }
     let mut breaches = Vec::new();
     for (line, cell) in rows {
@@ -34,7 +34,7 @@ fn check_document(file: &str, text: &str, sources: &[Source]) -> Vec<Breach> {
             breaches.push(Breach::new(
                 file,
                 line,
-                format!("the last column must name tests or say `no`, not `{cell}`"),
+                format!("the test column must name tests or say `no`, not `{cell}`"),
             ));
         }
         for test in tests.into_iter().filter(|test| !exists(test, sources)) {
@@ -44,30 +44,35 @@ fn check_document(file: &str, text: &str, sources: &[Source]) -> Vec<Breach> {
     breaches
 }
 
-/// Line number and last cell of each row of the tables that have a column of tests.
+/// Line number and test cell of each row of the tables that have a column of tests.
 fn rows(text: &str) -> Vec<(usize, String)> {
     let mut rows = Vec::new();
-    // None outside tables; inside, whether the table has the column.
-    let mut table: Option<bool> = None;
+    // None outside tables; inside, where the table has its tests, if it has any.
+    let mut table: Option<Option<usize>> = None;
     for (index, line) in text.lines().enumerate() {
-        let Some(cell) = last_cell(line) else {
+        let Some(cells) = cells(line) else {
             table = None;
             continue;
         };
         match table {
-            None => table = Some(matches!(cell.to_lowercase().as_str(), "test" | "tests")),
-            Some(true) if !is_ruler(&cell) => rows.push((index + 1, cell)),
+            None => table = Some(cells.iter().position(|cell| names_tests(cell))),
+            Some(Some(column)) if !cells.iter().all(|cell| is_ruler(cell)) => {
+                rows.push((index + 1, cells.get(column).cloned().unwrap_or_default()));
+            }
             Some(_) => {}
         }
     }
     rows
 }
 
-/// The last cell of a table's line; none when the line is of no table. A `\|` is part of its cell.
-fn last_cell(line: &str) -> Option<String> {
+/// The cells of a table's line; none when the line is of no table. A `\|` is part of its cell.
+fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{0}");
-    let cell = inner.rsplit('|').next()?;
-    Some(cell.trim().replace('\u{0}', "|"))
+    Some(inner.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect())
+}
+
+fn names_tests(header: &str) -> bool {
+    header.eq_ignore_ascii_case("test") || header.eq_ignore_ascii_case("tests")
 }
 
 /// Whether it is of the line between a table's header and its rows.
@@ -139,11 +144,12 @@ mod tests {
     #[test]
     fn rows_name_tests_or_say_no() {
         check("| what | test |\n|---|:--|\n| a | `unit::good`, `unit::slow` |\n| b \\| c | no |\n", &[]);
+        check("| what | test | notes |\n|---|---|---|\n| a | `unit::good` | |\n| b | no | later |\n", &[]);
         let broken = "| what | Tests |\n|---|---|\n| a | `unit::gone` |\n| b |  |\n| c | later |\n";
         let expect = [
             (3, "there is no test `unit::gone`"),
-            (4, "the last column must name tests or say `no`, not ``"),
-            (5, "the last column must name tests or say `no`, not `later`"),
+            (4, "the test column must name tests or say `no`, not ``"),
+            (5, "the test column must name tests or say `no`, not `later`"),
         ];
         check(broken, &expect);
     }
@@ -151,7 +157,7 @@ mod tests {
     #[test]
     fn other_tables_are_left_alone_but_one_is_needed() {
         let one = "| what | why |\n|---|---|\n| a | b |\n";
-        check(one, &[(0, "has no table with a last column `test`")]);
+        check(one, &[(0, "has no table with a column `test`")]);
         check(&format!("{one}\n| what | test |\n|---|---|\n| a | no |\n"), &[]);
     }
 }
