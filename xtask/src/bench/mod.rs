@@ -33,6 +33,9 @@ const IDLE_SAMPLES: usize = 5;
 const STARTS_OF_DAEMON: usize = 9;
 const STARTS_OF_UNIT: usize = 20;
 
+/// Machines report at most ten times a second: a unit that was loaded just now is started between two reports.
+const REST: Duration = Duration::from_millis(500);
+
 /// What to measure beside the flow.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -65,6 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
         clean_build()?;
     }
     let lab = Lab::build(LAB)?;
+    host()?;
     program_size(&lab)?;
     eprintln!("boot {MACHINES} machines");
     shell::run(lab.verb("up", ["-n", MACHINES, "--subnet", SUBNET]).stdout(std::io::stderr()))?;
@@ -81,7 +85,8 @@ fn flow(lab: &Lab) -> Result<()> {
     memory(&member)?;
     memory(&Daemon::find(lab, FIRST)?)?;
     start_of_daemon(&member)?;
-    start_of_unit(&member)
+    start_of_unit(&member, "unit_start", REST)?;
+    start_of_unit(&member, "unit_start_right_after_load", Duration::ZERO)
 }
 
 /// Memory of a daemon that nobody asks anything; the proportional set size, as the kernel counts it.
@@ -116,19 +121,29 @@ fn start_of_daemon(daemon: &Daemon<'_>) -> Result<()> {
     Ok(())
 }
 
-/// From the request to start a loaded unit until the API says that systemd has it active. On any machine.
-fn start_of_unit(daemon: &Daemon<'_>) -> Result<()> {
-    eprintln!("start of a loaded unit, asked of {}, {STARTS_OF_UNIT} times", daemon.machine);
+/// From the request to start a unit, loaded `rest` ago, until the API says that systemd has it active. On any machine.
+fn start_of_unit(daemon: &Daemon<'_>, name: &str, rest: Duration) -> Result<()> {
+    eprintln!("{name}, asked of {}, {STARTS_OF_UNIT} times", daemon.machine);
     daemon.wait_for("/fleet/v1/machines")?;
     let mut figures = Figures::default();
     for number in 0..STARTS_OF_UNIT {
         let unit = format!("bench-{number}.service");
         daemon.load(&unit)?;
+        sleep(rest);
         figures.push(millis(daemon.start(&unit)?));
         daemon.destroy(&unit)?;
     }
-    figures.print("unit_start", Unit::Milliseconds, Some(150.0));
-    figures.print_p90("unit_start_p90", Unit::Milliseconds);
+    figures.print(name, Unit::Milliseconds, Some(150.0));
+    figures.print_p90(&format!("{name}_p90"), Unit::Milliseconds);
+    Ok(())
+}
+
+/// What the figures were measured on, and what else it had to do.
+fn host() -> Result<()> {
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    println!("# {} processors, Linux {}, load {load}", std::thread::available_parallelism()?, kernel.trim());
     Ok(())
 }
 
