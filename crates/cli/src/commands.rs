@@ -2,6 +2,7 @@
 
 mod cat;
 mod destroy;
+pub mod fd_forward;
 mod journal;
 pub mod lab;
 mod list_machines;
@@ -9,6 +10,8 @@ mod list_unit_files;
 mod list_units;
 mod load;
 mod place;
+mod restart;
+mod ssh;
 mod start;
 mod status;
 mod stop;
@@ -28,14 +31,16 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Stop(arguments) => stop::run(context, &arguments).await,
         Verb::Unload(arguments) => unload::run(context, &arguments).await,
         Verb::Destroy(arguments) => destroy::run(context, &arguments).await,
+        Verb::Restart(arguments) => restart::run(context, &arguments).await,
         Verb::Cat(arguments) => cat::run(context, &arguments).await,
         Verb::ListUnits(arguments) => list_units::run(context, &arguments).await,
         Verb::ListUnitFiles(arguments) => list_unit_files::run(context, &arguments).await,
         Verb::ListMachines(arguments) => list_machines::run(context, &arguments).await,
         Verb::Status(arguments) => status::run(context, &arguments).await,
         Verb::Journal(arguments) => journal::run(context, &arguments).await,
+        Verb::Ssh(arguments) => ssh::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments).await,
         // `run::run_with` takes these before there is a context.
-        Verb::Daemon(_) | Verb::Lab(_) | Verb::Version => Ok(Exit::SUCCESS),
+        Verb::Daemon(_) | Verb::Lab(_) | Verb::FdForward(_) | Verb::Verify { .. } | Verb::Version => Ok(Exit::SUCCESS),
     }
 }

@@ -30,6 +30,9 @@ impl Exit {
     /// No daemon answers at the endpoint, or it cannot reach its store (`EX_UNAVAILABLE`).
     pub const UNAVAILABLE: Self = Self::new(69);
 
+    /// Ctrl-C ended it; the code that a shell reports then.
+    pub const INTERRUPTED: Self = Self { code: 130, passed_on: true };
+
     const fn new(code: u8) -> Self {
         Self { code, passed_on: false }
     }

@@ -1,19 +1,24 @@
-//! IO shell. The commands people type: clap types in one file, one file per verb, output.
+//! IO shell. The commands people type: clap types in one folder, one file per verb, output.
 //!
 //! Inputs: arguments, environment, unit files, the daemon's HTTP API. Outputs: data on stdout, talk on stderr, an
 //! exit code. Invariant: nothing is decided here that the cluster decides; a verb asks, waits and tells.
 
+mod analyze;
 mod cli;
 mod commands;
 mod context;
 mod exit;
 mod failure;
 mod judge;
+mod names;
 mod output;
 mod remote;
 mod report;
 mod run;
+mod settings;
+mod ssh;
 mod style;
+mod tunnel;
 mod units;
 mod wait;
 

@@ -1,64 +1,79 @@
 //! Runs a program on a machine of the cluster: here if it is this machine, else through the system's ssh.
 
+use std::ffi::OsString;
+
 use flota_api::v1::Unit;
-use tokio::process::Command;
 
-use crate::{context::Context, exit::Exit, failure::Failure};
-
-/// ssh's own default; not passed on, so that ssh's configuration counts.
-const SSH_PORT: u16 = 22;
+use crate::{
+    context::{Context, command},
+    exit::Exit,
+    failure::Failure,
+};
 
 /// A program with its arguments, as it will be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine(Vec<String>);
+pub struct CommandLine {
+    words: Vec<String>,
+    path: Option<OsString>,
+}
 
 impl CommandLine {
-    /// `program`, run here.
-    pub fn local(program: &[String]) -> Self {
-        Self(program.to_vec())
-    }
-
-    /// `program`, run on another machine. The shell there sees each argument as it is here.
-    pub fn over_ssh(address: &str, user: Option<&str>, port: u16, program: &[String]) -> Result<Self, Failure> {
-        let remote = shlex::try_join(program.iter().map(String::as_str))
-            .map_err(|error| Failure::new(Exit::USAGE, format!("cannot pass arguments to ssh: {error}")))?;
-        let mut line = vec!["ssh".to_owned()];
-        if port != SSH_PORT {
-            line.extend(["-p".to_owned(), port.to_string()]);
+    /// A program that is looked for where the context says; told of if it wants to know.
+    pub fn new(context: &mut Context<'_, '_>, words: Vec<String>) -> Self {
+        if context.debug {
+            context.printer.say(&format!("DEBUG run {}", words.join(" ")));
         }
-        if let Some(user) = user {
-            line.extend(["-l".to_owned(), user.to_owned()]);
-        }
-        // Nothing the cluster says can become an option of ssh.
-        line.extend(["--".to_owned(), address.to_owned(), remote]);
-        Ok(Self(line))
+        Self { words, path: context.path.clone() }
     }
 
     /// Starts it on the terminal of this process and waits for its end.
     pub async fn run(&self) -> Result<Exit, Failure> {
-        let Some((program, arguments)) = self.0.split_first() else { return Ok(Exit::SUCCESS) };
-        let status = Command::new(program).args(arguments).status().await;
+        let status = command(&self.words, self.path.as_ref()).status().await;
+        let program = self.words.first().map_or("", String::as_str);
         let status = status.map_err(|error| Failure::new(Exit::FAILURE, format!("cannot run {program}: {error}")))?;
         Ok(Exit::of_program(status))
     }
 }
 
-/// The command line that runs `program` on the machine with that id.
+/// The command line that runs `program` on the machine with that id. The shell there sees each argument as it is here.
 pub async fn on_machine(
     context: &mut Context<'_, '_>,
     machine_id: &str,
-    port: u16,
+    port: Option<u16>,
     program: &[String],
 ) -> Result<CommandLine, Failure> {
-    if context.local_machine.as_deref() == Some(machine_id) {
-        return Ok(CommandLine::local(program));
+    if is_here(context, machine_id) {
+        return Ok(CommandLine::new(context, program.to_vec()));
     }
-    let user = context.ssh_username.clone();
-    let Some(address) = context.machines().await.address(machine_id) else {
-        let text = format!("Could not determine address of machine {machine_id}.");
-        return Err(Failure::new(Exit::FAILURE, text));
-    };
-    CommandLine::over_ssh(address, user.as_deref(), port, program)
+    let mut line = ssh_line(context, machine_id, port, &[]).await?;
+    line.push(quoted(program)?);
+    Ok(CommandLine::new(context, line))
+}
+
+/// Whether the machine with that id is the one that this runs on.
+pub fn is_here(context: &Context<'_, '_>, machine_id: &str) -> bool {
+    context.local_machine.as_deref() == Some(machine_id)
+}
+
+/// ssh to the machine with that id, up to the point where the remote command follows.
+pub async fn ssh_line(
+    context: &mut Context<'_, '_>,
+    machine_id: &str,
+    port: Option<u16>,
+    more: &[&str],
+) -> Result<Vec<String>, Failure> {
+    let ssh = context.ssh.clone();
+    match context.machines().await.address(machine_id) {
+        Some(address) => Ok(ssh.line(address, port, more)),
+        None => Err(Failure::new(Exit::FAILURE, "Could not determine address of machine.")
+            .with_hint(format!("machine {machine_id} is not in the cluster at present"))),
+    }
+}
+
+/// A program with its arguments as one word for a shell.
+fn quoted(program: &[String]) -> Result<String, Failure> {
+    shlex::try_join(program.iter().map(String::as_str))
+        .map_err(|error| Failure::new(Exit::USAGE, format!("cannot pass arguments to ssh: {error}")))
 }
 
 /// The ids of the machines that have a unit: the one it is scheduled to, or all that run a global unit.
@@ -83,25 +98,16 @@ mod tests {
     #[test]
     fn arguments_survive_the_remote_shell() {
         let program = words(&["systemctl", "status", "-l", r"a'b\x2d $HOME;reboot.service"]);
-        let line = CommandLine::over_ssh("10.1.1.1", Some("core"), 2222, &program).unwrap();
-        assert_eq!(line.0[..7], words(&["ssh", "-p", "2222", "-l", "core", "--", "10.1.1.1"]));
         // What a shell makes of it is what went in.
-        assert_eq!(shlex::split(&line.0[7]).unwrap(), program);
-    }
-
-    #[test]
-    fn ssh_decides_what_is_not_asked_for() {
-        let line = CommandLine::over_ssh("-oProxyCommand=x", None, 22, &words(&["true"])).unwrap();
-        assert_eq!(line.0, words(&["ssh", "--", "-oProxyCommand=x", "true"]));
+        assert_eq!(shlex::split(&quoted(&program).unwrap()).unwrap(), program);
     }
 
     #[tokio::test]
     async fn the_exit_code_is_passed_on() {
-        let exit = CommandLine::local(&words(&["sh", "-c", "exit 7"])).run().await.unwrap();
-        assert_eq!(exit, Exit::passed_on(7));
-        let exit = CommandLine::local(&words(&["sh", "-c", "kill -TERM $$"])).run().await.unwrap();
-        assert_eq!(exit, Exit::passed_on(128 + 15));
-        let failure = CommandLine::local(&words(&["no-such-program"])).run().await.unwrap_err();
+        let line = |line: &[&str]| CommandLine { words: words(line), path: None };
+        assert_eq!(line(&["sh", "-c", "exit 7"]).run().await.unwrap(), Exit::passed_on(7));
+        assert_eq!(line(&["sh", "-c", "kill -TERM $$"]).run().await.unwrap(), Exit::passed_on(128 + 15));
+        let failure = line(&["no-such-program"]).run().await.unwrap_err();
         assert!(failure.message.starts_with("cannot run no-such-program: "), "{}", failure.message);
     }
 }

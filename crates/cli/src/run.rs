@@ -2,10 +2,16 @@
 
 use std::{
     ffi::OsString,
+    future::pending,
     io::{self, IsTerminal, Write},
 };
 
-use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+use clap::{
+    Arg, ArgAction, CommandFactory, FromArgMatches,
+    builder::BoolishValueParser,
+    error::{ContextKind, ErrorKind},
+};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::{Cli, DaemonArgs, Verb},
@@ -14,8 +20,14 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::printer::Printer,
+    settings::Settings,
     style::Style,
 };
+
+/// What `verify` says; there is nothing left that it could do.
+const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units, there is nothing to verify";
+/// The code that fleetctl's `verify` ends with, under either name.
+const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
 const FLOTA_ONLY: [&str; 3] = ["why", "daemon", "lab"];
@@ -69,23 +81,48 @@ pub fn run_with(
 }
 
 fn parse(arguments: Vec<OsString>, style: Style) -> Result<Cli, clap::Error> {
-    let matches = command(style).try_get_matches_from(arguments)?;
+    let matches = command(style).try_get_matches_from(fleets_help(arguments))?;
     Cli::from_arg_matches(&matches)
+}
+
+/// fleetctl also took `--h` for `--help`.
+fn fleets_help(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let own = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    arguments[..own].iter_mut().filter(|argument| *argument == "--h").for_each(|argument| *argument = "--help".into());
+    arguments
 }
 
 /// The command as it is for `style`.
 pub(crate) fn command(style: Style) -> clap::Command {
-    let command = Cli::command();
+    let version = Arg::new("version").long("version").short('v').short_alias('V').action(ArgAction::Version);
+    let command = Cli::command().arg(version.help("Print the version"));
     match style {
         Style::Flota => command,
         Style::Fleetctl => FLOTA_ONLY
             .into_iter()
             .fold(command, |command, verb| command.mut_subcommand(verb, |verb| verb.hide(true)))
+            .mut_subcommands(|verb| verb.mut_args(go_flag))
             .name("fleetctl")
             .bin_name("fleetctl")
             .version(concat!("version ", env!("CARGO_PKG_VERSION")))
             .after_help(""),
     }
+}
+
+/// Go's flags can all be given as `--flag=true` and `--flag=false`.
+fn go_flag(flag: Arg) -> Arg {
+    if !matches!(flag.get_action(), ArgAction::SetTrue) {
+        return flag;
+    }
+    flag.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_parser(BoolishValueParser::new())
+        .default_value("false")
+        .default_missing_value("true")
+        .value_name("BOOL")
+        .hide_default_value(true)
+        .hide_possible_values(true)
 }
 
 /// Prints help where it was asked for, and what is wrong otherwise.
@@ -102,6 +139,12 @@ fn usage(error: &clap::Error, style: Style, printer: &mut Printer<'_>) -> Exit {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if style == Style::Fleetctl => {
             let _ = printer.line(text);
             Exit::SUCCESS
+        }
+        ErrorKind::InvalidSubcommand if style == Style::Fleetctl => {
+            let verb = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string).unwrap_or_default();
+            printer.say(&format!("Error: unknown command \"{verb}\" for \"fleetctl\""));
+            printer.say("Run 'fleetctl help' for usage.");
+            Exit::USAGE
         }
         _ => {
             printer.say(text);
@@ -126,21 +169,43 @@ fn dispatch(
     variable: impl Fn(&str) -> Option<String>,
     printer: &mut Printer<'_>,
 ) -> Result<Exit, Failure> {
-    // These two need no daemon; the lab's code blocks, so it runs outside of the runtime.
+    // These need no daemon; the lab's code and fd-forward's block, so they run outside of the runtime.
     match cli.verb {
         Verb::Version => {
             printer.line(&format!("{} version {}", style.program(), env!("CARGO_PKG_VERSION")))?;
             return Ok(Exit::SUCCESS);
         }
+        Verb::Verify { .. } => {
+            printer.say(VERIFY);
+            return Ok(Exit::passed_on(VERIFY_CODE));
+        }
+        Verb::FdForward(arguments) => return commands::fd_forward::run(printer, &arguments),
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
         _ => {}
     }
+    let settings = Settings::new(style, &cli.global, variable)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::FAILURE, format!("cannot start the runtime: {error}")))?;
-    let mut context = Context::new(style, &cli.global, variable, printer)?;
-    runtime.block_on(commands::run(&mut context, cli.verb))
+    runtime.block_on(async {
+        let mut context = Context::open(style, settings, printer).await?;
+        let has_tunnel = context.has_tunnel();
+        tokio::select! {
+            result = commands::run(&mut context, cli.verb) => result,
+            // Without a tunnel there is nothing to tidy up, and the signal does what it always does.
+            () = interrupted(), if has_tunnel => Err(Failure::said(Exit::INTERRUPTED)),
+        }
+    })
+}
+
+/// Waits for a signal that ends commands.
+async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,15 @@ struct Waiting {
     moved: bool,
 }
 
+/// What is told of units that got where they shall be.
+#[derive(Debug, Clone, Copy)]
+pub enum Told {
+    /// A line for each.
+    Results(OutputArg),
+    /// Nothing: it is a step on the way.
+    Nothing,
+}
+
 /// How waiting ended.
 pub struct Waited {
     /// The code of the first unit that did not get there.
@@ -58,7 +67,7 @@ enum Verdict {
     Stop(Exit, Vec<String>),
 }
 
-/// Waits until every unit reached `goal`, and prints a line for each that did.
+/// Waits until every unit reached `goal`, and prints a line for each that did if results are told.
 ///
 /// What keeps a unit from it is said on stderr.
 pub async fn wait(
@@ -66,7 +75,7 @@ pub async fn wait(
     goal: Goal,
     names: Vec<UnitName>,
     block: BlockArgs,
-    print: OutputArg,
+    told: Told,
 ) -> Result<Waited, Failure> {
     let started = Instant::now();
     let deadline = (block.block_attempts > 0).then(|| started + ATTEMPT * block.block_attempts);
@@ -90,7 +99,9 @@ pub async fn wait(
             match verdict {
                 Verdict::Done(found) => {
                     context.printer.progress.finish(unit.name.as_str());
-                    report::reached(context, goal, &unit.name, found.as_ref(), print).await?;
+                    if let Told::Results(print) = told {
+                        report::reached(context, goal, &unit.name, found.as_ref(), print).await?;
+                    }
                     reached.push(unit.name);
                 }
                 Verdict::Stop(code, lines) => {

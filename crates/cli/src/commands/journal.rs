@@ -5,16 +5,39 @@ use tokio::task::JoinSet;
 
 use crate::{
     cli::JournalArgs,
-    context::{Context, unit_name},
+    context::Context,
     exit::Exit,
     failure::Failure,
-    remote, units,
+    names::{Among, is_pattern, select},
+    remote::{self, CommandLine},
+    units,
 };
+
+/// A journal to show: what it is called, and how to get it.
+struct Source {
+    title: String,
+    line: CommandLine,
+}
 
 /// Runs the verb.
 pub async fn run(context: &mut Context<'_, '_>, arguments: &JournalArgs) -> Result<Exit, Failure> {
-    let name = unit_name(&arguments.unit)?;
-    let Some(unit) = context.known_unit(&name).await? else {
+    let names = select(context, std::slice::from_ref(&arguments.unit), Among::Placed).await?;
+    let (mut sources, mut several) = (Vec::new(), is_pattern(&arguments.unit));
+    for name in &names {
+        let (found, global) = sources_of(context, name, arguments).await?;
+        sources.extend(found);
+        several |= global;
+    }
+    if arguments.follow { follow(sources).await } else { show(context, sources, several).await }
+}
+
+/// The journals of a unit on its machines, and whether it is global.
+async fn sources_of(
+    context: &mut Context<'_, '_>,
+    name: &UnitName,
+    arguments: &JournalArgs,
+) -> Result<(Vec<Source>, bool), Failure> {
+    let Some(unit) = context.known_unit(name).await? else {
         return Err(Failure::new(Exit::FAILURE, format!("Unit {name} does not exist.")));
     };
     let global = units::is_global(&unit);
@@ -22,21 +45,31 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &JournalArgs) -> Resu
     if machines.is_empty() {
         return Err(Failure::new(Exit::FAILURE, format!("Unit {name} does not appear to be running.")));
     }
-    let program = journalctl(&name, arguments);
-    let mut exit = Exit::SUCCESS;
-    let mut followed = JoinSet::new();
+    let (program, mut sources) = (journalctl(name, arguments), Vec::new());
     for machine in machines {
+        let title = format!("==> {name} on {} <==", context.legend(&machine).await);
         let line = remote::on_machine(context, &machine, arguments.ssh_port, &program).await?;
-        if arguments.follow {
-            // A journal that is followed has no end, so all machines are followed at once.
-            followed.spawn(async move { line.run().await });
-            continue;
+        sources.push(Source { title, line });
+    }
+    Ok((sources, global))
+}
+
+async fn show(context: &mut Context<'_, '_>, sources: Vec<Source>, titled: bool) -> Result<Exit, Failure> {
+    let mut exit = Exit::SUCCESS;
+    for source in sources {
+        if titled {
+            context.printer.say(&source.title);
         }
-        if global {
-            let legend = context.legend(&machine).await;
-            context.printer.say(&format!("==> {legend} <=="));
-        }
-        exit = exit.or(line.run().await?);
+        exit = exit.or(source.line.run().await?);
+    }
+    Ok(exit)
+}
+
+/// A journal that is followed has no end, so all are followed at once.
+async fn follow(sources: Vec<Source>) -> Result<Exit, Failure> {
+    let (mut exit, mut followed) = (Exit::SUCCESS, JoinSet::new());
+    for source in sources {
+        followed.spawn(async move { source.line.run().await });
     }
     for result in followed.join_all().await {
         exit = exit.or(result?);
@@ -70,7 +103,7 @@ mod tests {
             follow: false,
             output: "short".into(),
             sudo: false,
-            ssh_port: 22,
+            ssh_port: None,
         };
         let name: UnitName = "a.service".parse().unwrap();
         let line = journalctl(&name, &arguments).join(" ");

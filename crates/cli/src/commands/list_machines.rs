@@ -1,16 +1,17 @@
 //! `list-machines`: the machines of the cluster.
 
-use flota_api::v1::Machine;
+use flota_api::{ClientError, v1::Machine};
 
 use crate::{
     cli::{Format, ListArgs},
     context::Context,
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, chain},
     output::{
         legend::short_id,
         table::{Field, Layout, or_dash, render},
     },
+    style::Style,
 };
 
 const FIELDS: &[Field<Machine>] = &[
@@ -22,11 +23,7 @@ const DEFAULT: &str = "machine,ip,metadata";
 
 /// Runs the verb.
 pub async fn run(context: &mut Context<'_, '_>, arguments: &ListArgs) -> Result<Exit, Failure> {
-    let mut machines = context
-        .client
-        .machines()
-        .await
-        .map_err(|error| Failure::request("Error retrieving list of active machines", &error))?;
+    let mut machines = context.client.machines().await.map_err(|error| failure(&error, context.style))?;
     machines.sort_by(|a, b| a.id.cmp(&b.id));
     if arguments.print.output == Format::Json {
         context.printer.json(&machines)?;
@@ -35,6 +32,21 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &ListArgs) -> Result<
     let text = render(FIELDS, Layout::of(arguments, DEFAULT), &machines, context.style)?;
     context.printer.data(&text)?;
     Ok(Exit::SUCCESS)
+}
+
+/// fleetctl named two reasons that there may be.
+fn failure(error: &ClientError, style: Style) -> Failure {
+    let failure = Failure::request("Error retrieving list of active machines", error);
+    match style {
+        Style::Flota => failure,
+        Style::Fleetctl => {
+            let why = chain(error);
+            let issues =
+                "Possible issues:\n\t* no daemon answers at the endpoint\n\t* the daemon cannot reach its store";
+            let message = format!("Error retrieving list of active machines from fleet API ({why})\n{issues}");
+            Failure { message, ..failure }
+        }
+    }
 }
 
 fn metadata(machine: &Machine) -> String {

@@ -3,15 +3,17 @@
 use flota_api::v1::DesiredState;
 
 use crate::{
+    analyze,
     cli::{ActArgs, Format},
-    context::{Context, unit_names},
+    context::Context,
     exit::Exit,
     failure::Failure,
     judge::Goal,
+    names::unit_names,
     report,
     style::Style,
     units::{self, Action, Planned},
-    wait::wait,
+    wait::{Told, wait},
 };
 
 /// One of the two verbs.
@@ -36,6 +38,7 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
     }
     let replace = arguments.replace.then_some(place.replaceable);
     let planned = units::plan(context, &arguments.units, &names, replace).await?;
+    let analysis = if arguments.check.no_verify { None } else { analyze::begin(context, &planned) };
     units::submit(context, &planned, place.state).await?;
     let mut awaited = Vec::new();
     for unit in planned {
@@ -46,7 +49,10 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
             awaited.push(unit.name);
         }
     }
-    Ok(wait(context, place.goal, awaited, arguments.block, arguments.print).await?.exit)
+    if let Some(analysis) = analysis {
+        analysis.tell(context.printer).await;
+    }
+    Ok(wait(context, place.goal, awaited, arguments.block, Told::Results(arguments.print)).await?.exit)
 }
 
 async fn set_desired(

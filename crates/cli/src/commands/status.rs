@@ -4,16 +4,17 @@ use flota_unit::UnitName;
 
 use crate::{
     cli::StatusArgs,
-    context::{Context, unit_names},
+    context::Context,
     exit::Exit,
     failure::Failure,
+    names::{Among, select},
     remote, units,
 };
 
 /// Runs the verb.
 pub async fn run(context: &mut Context<'_, '_>, arguments: &StatusArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::SUCCESS;
-    for (index, name) in unit_names(&arguments.units)?.iter().enumerate() {
+    for (index, name) in select(context, &arguments.units, Among::Placed).await?.iter().enumerate() {
         if index > 0 {
             context.printer.line("")?;
         }
@@ -22,7 +23,7 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &StatusArgs) -> Resul
     Ok(exit)
 }
 
-async fn status(context: &mut Context<'_, '_>, name: &UnitName, port: u16) -> Result<Exit, Failure> {
+async fn status(context: &mut Context<'_, '_>, name: &UnitName, port: Option<u16>) -> Result<Exit, Failure> {
     let Some(unit) = context.known_unit(name).await? else {
         context.printer.say(&format!("Unit {name} does not exist."));
         return Ok(Exit::FAILURE);
@@ -38,7 +39,7 @@ async fn status(context: &mut Context<'_, '_>, name: &UnitName, port: u16) -> Re
     for machine in machines {
         if global {
             let legend = context.legend(&machine).await;
-            context.printer.say(&format!("==> {legend} <=="));
+            context.printer.say(&format!("==> {name} on {legend} <=="));
         }
         exit = exit.or(remote::on_machine(context, &machine, port, &program).await?.run().await?);
     }

@@ -3,10 +3,12 @@
 use flota_api::v1::DesiredState;
 
 use crate::{
+    analyze,
     cli::SubmitArgs,
-    context::{Context, unit_names},
+    context::Context,
     exit::Exit,
     failure::Failure,
+    names::unit_names,
     report,
     units::{self, Action},
 };
@@ -19,9 +21,13 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &SubmitArgs) -> Resul
     let names = unit_names(&arguments.units)?;
     let replace = arguments.replace.then_some(REPLACEABLE);
     let planned = units::plan(context, &arguments.units, &names, replace).await?;
+    let analysis = if arguments.check.no_verify { None } else { analyze::begin(context, &planned) };
     units::submit(context, &planned, DesiredState::Inactive).await?;
     for unit in planned.iter().filter(|unit| unit.action != Action::Keep) {
         report::line(context, &unit.name, "inactive", None, &format!("Unit {} inactive", unit.name), arguments.print)?;
+    }
+    if let Some(analysis) = analysis {
+        analysis.tell(context.printer).await;
     }
     Ok(Exit::SUCCESS)
 }

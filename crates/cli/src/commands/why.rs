@@ -4,9 +4,10 @@ use flota_api::native::{Explanation, MachineVerdict};
 
 use crate::{
     cli::{Format, WhyArgs},
-    context::{Context, retrieving, unit_name},
+    context::{Context, retrieving},
     exit::Exit,
     failure::Failure,
+    names::unit_name,
     output::{
         legend::legend,
         table::{Field, Layout, or_dash, render},

@@ -5,12 +5,13 @@ use flota_unit::UnitName;
 
 use crate::{
     cli::WaitArgs,
-    context::{Context, unit_names},
+    context::Context,
     exit::Exit,
     failure::Failure,
     judge::Goal,
+    names::{Among, select},
     report, units,
-    wait::wait,
+    wait::{Told, wait},
 };
 
 /// One of the three verbs.
@@ -29,7 +30,8 @@ pub async fn withdraw(
     how: Withdraw,
 ) -> Result<(Exit, Vec<UnitName>), Failure> {
     let (mut exit, mut unknown, mut awaited, mut changed) = (Exit::SUCCESS, Vec::new(), Vec::new(), Vec::new());
-    for name in unit_names(&arguments.units)? {
+    let among = if how.goal == Goal::Gone { Among::All } else { Among::Placed };
+    for name in select(context, &arguments.units, among).await? {
         let Some(unit) = context.known_unit(&name).await? else {
             unknown.push(name.to_string());
             continue;
@@ -52,7 +54,7 @@ pub async fn withdraw(
             awaited.push(name);
         }
     }
-    let waited = wait(context, how.goal, awaited, arguments.block, arguments.print).await?;
+    let waited = wait(context, how.goal, awaited, arguments.block, Told::Results(arguments.print)).await?;
     changed.extend(waited.reached);
     if !unknown.is_empty() {
         context.printer.say(&format!("Units not found in registry: {}", unknown.join(", ")));

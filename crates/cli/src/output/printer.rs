@@ -20,10 +20,15 @@ impl<'a> Printer<'a> {
         Self { out, err, progress: Progress::new(terminal) }
     }
 
-    /// Data, as it is.
+    /// Text, as it is.
     pub fn data(&mut self, text: &str) -> io::Result<()> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Data of any kind, as it is.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.progress.suspend(|| {
-            self.out.write_all(text.as_bytes())?;
+            self.out.write_all(bytes)?;
             self.out.flush()
         })
     }

@@ -1,7 +1,7 @@
 //! A daemon over a unix socket: fleet's v1 API and Flota's own, units in memory, systemd played by unit names.
 //!
 //! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over, `flaky*` makes the daemon
-//! refuse once, `brief*` is active for two looks; anything else gets active at the second look.
+//! refuse once, `brief*` is active for two looks, `stuck*` does not stop; anything else gets active at the second look.
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +31,7 @@ use flota_unit::{Requirements, UnitFile, UnitName};
 pub struct Cluster {
     directory: tempfile::TempDir,
     world: Shared,
+    variables: BTreeMap<String, String>,
 }
 
 /// What a command printed and how it ended.
@@ -48,6 +49,8 @@ struct World {
     machines: Vec<Machine>,
     units: BTreeMap<String, Entry>,
     requests: Vec<String>,
+    /// Units that were to start while systemd was still stopping them.
+    hasty: Vec<String>,
 }
 
 struct Entry {
@@ -66,7 +69,9 @@ impl Cluster {
             primary_ip: format!("10.1.1.{n}"),
         };
         let world = World { machines: (1..=machines).map(machine).collect(), ..World::default() };
-        let cluster = Self { directory, world: Arc::new(Mutex::new(world)) };
+        let cluster = Self { directory, world: Arc::new(Mutex::new(world)), variables: BTreeMap::new() };
+        // No program of this host plays along unless a test says so.
+        let cluster = cluster.with("PATH", None);
         let listener = std::os::unix::net::UnixListener::bind(cluster.path("api.sock")).unwrap();
         listener.set_nonblocking(true).unwrap();
         let router = router(Arc::clone(&cluster.world));
@@ -109,8 +114,38 @@ impl Cluster {
         self.world.lock().unwrap().requests.clone()
     }
 
+    /// Units that were to start while systemd was still stopping them.
+    pub fn hasty(&self) -> Vec<String> {
+        self.world.lock().unwrap().hasty.clone()
+    }
+
+    /// Gives every command a variable; none as value is the directory of the programs that the test brings.
+    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        let own = self.path("bin");
+        let value = value.map_or_else(|| own.to_str().unwrap().to_owned(), str::to_owned);
+        self.variables.insert(name.to_owned(), value);
+        self
+    }
+
+    /// A shell script that commands find along their PATH. `DIR` in it is the directory of the cluster.
+    pub fn program(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = self.path("bin");
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = script.replace("DIR", self.directory.path().to_str().unwrap());
+        let path = directory.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Adds a machine.
+    pub fn machine(&self, id: &str, address: &str) {
+        let machine = Machine { id: id.to_owned(), metadata: BTreeMap::new(), primary_ip: address.to_owned() };
+        self.world.lock().unwrap().machines.push(machine);
+    }
+
     fn run(&self, program: &str, arguments: &[&str]) -> Ran {
-        let mut ran = run(program, arguments, &self.path("api.sock"));
+        let mut ran = run_in(program, arguments, &self.path("api.sock"), &self.variables);
         let directory = self.directory.path().to_str().unwrap();
         for text in [&mut ran.out, &mut ran.err] {
             *text = text.replace(directory, "DIR");
@@ -121,9 +156,17 @@ impl Cluster {
 
 /// Runs a command against a socket.
 pub fn run(program: &str, arguments: &[&str], socket: &Path) -> Ran {
+    run_in(program, arguments, socket, &BTreeMap::new())
+}
+
+/// Runs a command against a socket with some environment variables.
+fn run_in(program: &str, arguments: &[&str], socket: &Path, variables: &BTreeMap<String, String>) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let endpoint = format!("unix://{}", socket.display());
-    let variable = |name: &str| (name == "FLOTA_ENDPOINT").then(|| endpoint.clone());
+    let variable = |name: &str| match variables.get(name) {
+        Some(value) => Some(value.clone()),
+        None => (name == "FLOTA_ENDPOINT").then(|| endpoint.clone()),
+    };
     let line = std::iter::once(program).chain(arguments.iter().copied()).map(OsString::from);
     let terminal = Terminal { out: &mut out, err: &mut err, interactive: false };
     let Outcome::Exit(code) = run_with(line, variable, terminal) else { panic!("not a daemon") };
@@ -182,11 +225,11 @@ async fn states(State(world): State<Shared>, Query(params): Params) -> Response 
         entry.looks = 1;
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "cannot reach the store");
     }
-    let all: Vec<UnitState> = world
-        .units
+    let World { units, machines, .. } = &mut *world;
+    let all: Vec<UnitState> = units
         .values_mut()
         .filter(|entry| wanted.is_none_or(|name| *name == entry.unit.name))
-        .filter_map(Entry::look)
+        .flat_map(|entry| entry.look(machines))
         .collect();
     let (states, next_page_token) = page(&all, &params);
     Json(UnitStatePage { states, next_page_token }).into_response()
@@ -206,14 +249,19 @@ async fn put_unit(State(world): State<Shared>, Name(name): Name<String>, Json(bo
     let state = body.desired_state.map_or("-", DesiredState::as_str);
     let kind = if body.options.is_empty() { "state" } else { "file" };
     world.requests.push(format!("PUT {name} {kind} {state}"));
-    match (world.units.get_mut(&name), body.options.is_empty()) {
+    let World { units, hasty, .. } = &mut *world;
+    match (units.get_mut(&name), body.options.is_empty()) {
         (None, true) => refuse(StatusCode::CONFLICT, "unit does not exist and options field empty"),
         (Some(entry), true) => {
+            let restarted = (entry.unit.desired_state, body.desired_state);
+            if restarted == (Some(DesiredState::Loaded), Some(DesiredState::Launched)) && entry.looks < 2 {
+                hasty.push(name.clone());
+            }
             (entry.unit.desired_state, entry.looks) = (body.desired_state, 0);
             StatusCode::NO_CONTENT.into_response()
         }
         (_, false) => {
-            world.units.insert(name.clone(), Entry { unit: Unit { name, ..body }, looks: 0 });
+            units.insert(name.clone(), Entry { unit: Unit { name, ..body }, looks: 0 });
             StatusCode::CREATED.into_response()
         }
     }
@@ -307,29 +355,39 @@ impl Entry {
     }
 
     /// What systemd says at this look.
-    fn look(&mut self) -> Option<UnitState> {
-        if self.unit.machine_id.is_empty() || self.unit.name.starts_with("broken") {
-            return None;
+    fn look(&mut self, machines: &[Machine]) -> Vec<UnitState> {
+        let desired = self.unit.desired_state.unwrap_or(DesiredState::Inactive);
+        let on: Vec<String> = if !self.requirements().global {
+            vec![self.unit.machine_id.clone()]
+        } else if desired == DesiredState::Inactive {
+            vec![]
+        } else {
+            machines.iter().map(|machine| machine.id.clone()).collect()
+        };
+        if on.iter().any(String::is_empty) || on.is_empty() || self.unit.name.starts_with("broken") {
+            return vec![];
         }
         self.looks += 1;
         let name = self.unit.name.as_str();
-        let (active, sub) = match (self.unit.desired_state?, self.looks) {
+        let (active, sub) = match (desired, self.looks) {
             (DesiredState::Launched, _) if name.starts_with("fail") => ("failed", "failed"),
             (DesiredState::Launched, _) if name.starts_with("once") => ("inactive", "dead"),
             (DesiredState::Launched, _) if name.starts_with("loop") => ("activating", "auto-restart"),
             (DesiredState::Launched, 1) => ("activating", "start"),
             (DesiredState::Launched, 4..) if name.starts_with("brief") => ("failed", "failed"),
             (DesiredState::Launched, _) => ("active", "running"),
+            _ if name.starts_with("stuck") => ("deactivating", "stop-sigterm"),
             (_, 1) => ("deactivating", "stop-sigterm"),
             _ => ("inactive", "dead"),
         };
-        Some(UnitState {
+        let state = |machine_id| UnitState {
             name: self.unit.name.clone(),
             hash: self.file().hash().to_string(),
-            machine_id: self.unit.machine_id.clone(),
+            machine_id,
             systemd_load_state: "loaded".into(),
             systemd_active_state: active.into(),
             systemd_sub_state: sub.into(),
-        })
+        };
+        on.into_iter().map(state).collect()
     }
 }

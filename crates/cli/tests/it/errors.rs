@@ -14,12 +14,16 @@ fn no_daemon() {
         (&["start", "a"], "Error retrieving unit a.service"),
         (&["destroy", "a"], "Error retrieving unit a.service"),
     ] {
-        let expected = format!(
-            "{what}: cannot connect to unix://{}: No such file or directory (os error 2)\nhint: is flota.service \
-             running? try: systemctl status flota\n",
-            socket.display()
-        );
-        run("flota", verb, &socket).check(69, "", &expected);
+        let why = format!("cannot connect to unix://{}: No such file or directory (os error 2)", socket.display());
+        let hint = "hint: is flota.service running? try: systemctl status flota\n";
+        run("flota", verb, &socket).check(69, "", &format!("{what}: {why}\n{hint}"));
+        let expected = match verb {
+            ["list-machines"] => format!(
+                "{what} from fleet API ({why})\nPossible issues:\n\t* no daemon answers at the endpoint\n\t* the daemon \
+                 cannot reach its store\n{hint}"
+            ),
+            _ => format!("{what}: {why}\n{hint}"),
+        };
         run("fleetctl", verb, &socket).check(1, "", &expected);
     }
 }
@@ -39,7 +43,7 @@ fn wrong_endpoints() {
 #[test]
 fn unknown_units() {
     let cluster = Cluster::new(1);
-    for verb in ["stop", "unload", "destroy"] {
+    for verb in ["stop", "restart", "unload", "destroy"] {
         let expected = "Units not found in registry: nope.service, nada.service\n";
         cluster.flota(&[verb, "nope", "nada"]).check(1, "", expected);
     }
@@ -122,15 +126,17 @@ fn files_that_cannot_be_read() {
 #[test]
 fn bad_command_lines() {
     let cluster = Cluster::new(1);
-    for verb in ["submit", "load", "start", "stop", "unload", "destroy", "status"] {
+    for verb in ["submit", "load", "start", "stop", "restart", "unload", "destroy", "status"] {
         cluster.flota(&[verb]).check(2, "", "No units given\n");
         cluster.fleetctl(&[verb]).check(1, "", "No units given\n");
     }
     cluster.flota(&["cat"]).check(2, "", "One unit file must be provided\n");
     cluster.flota(&["start", "a b"]).check(2, "", "Invalid unit name \"a b\": invalid character ' ' in unit name\n");
     let ran = cluster.fleetctl(&["frob"]);
+    ran.check(1, "", "Error: unknown command \"frob\" for \"fleetctl\"\nRun 'fleetctl help' for usage.\n");
+    let ran = cluster.flota(&["frob"]);
     assert!(ran.err.contains("unrecognized subcommand 'frob'"), "{ran:?}");
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 2);
 }
 
 #[test]

@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod analyze;
 mod cluster;
 mod errors;
+mod flags;
+mod global_units;
 mod lists;
+mod patterns;
+mod restart;
+mod ssh;
+mod tunnel;
 mod verbs;

@@ -1,0 +1,115 @@
+//! Arguments of the verbs about this host: `daemon` and `lab`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::verbs::OutputArg;
+
+/// Arguments of `daemon`. What is not given comes from the environment or the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DaemonArgs {
+    /// The configuration file [default: /etc/flota/flota.toml, if it exists]
+    #[arg(long, env = "FLOTA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the daemon keeps its data [default: /var/lib/flota]
+    #[arg(long, env = "FLOTA_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The etcd to use as the store, with commas between; without it the daemon has an embedded store
+    #[arg(long, env = "FLOTA_STORE_ENDPOINTS", value_name = "URL", value_delimiter = ',')]
+    pub store_endpoints: Vec<String>,
+    /// Where the embedded store listens: unix:/PATH, http://LOOPBACK:PORT or https://ADDRESS:PORT, with commas between
+    #[arg(long, env = "FLOTA_STORE_LISTEN", value_name = "URL", value_delimiter = ',')]
+    pub store_listen: Vec<String>,
+    /// The API's unix sockets [default: /run/flota/api.sock]
+    #[arg(long, env = "FLOTA_API_LISTEN", value_name = "PATH", value_delimiter = ',')]
+    pub api_listen: Vec<PathBuf>,
+    /// The address that other machines know this one by [default: the one of the default route]
+    #[arg(long, env = "FLOTA_ADDRESS", value_name = "IP")]
+    pub address: Option<String>,
+    /// What units can ask for in MachineMetadata, as key=value,key=value
+    #[arg(long, env = "FLOTA_METADATA", value_name = "PAIRS")]
+    pub metadata: Option<String>,
+    /// Log what the daemon decides and does
+    #[arg(long, short = 'v')]
+    pub verbose: bool,
+}
+
+/// What to do with the lab.
+#[derive(Debug, Subcommand)]
+pub enum LabVerb {
+    /// Make and start a cluster of machines named m1, m2, ...
+    ///
+    /// The first run makes a Debian image, which takes minutes; later runs take seconds. Safe to interrupt and to
+    /// repeat: what is there already stays.
+    Up(LabUpArgs),
+    /// List the machines of the lab
+    List(LabListArgs),
+    /// Run a command on a machine, or a login shell; its exit code is passed on
+    Exec(LabExecArgs),
+    /// Cut a machine's power
+    Kill(LabMachineArg),
+    /// Start a machine that is off
+    Start(LabMachineArg),
+    /// Stop all machines and remove every trace of the lab but its image
+    Down(LabName),
+}
+
+/// Which lab.
+#[derive(Debug, Clone, Args)]
+pub struct LabName {
+    /// The lab's name; several can live side by side
+    #[arg(long = "name", value_name = "LAB", default_value = "flota")]
+    pub lab: String,
+}
+
+/// Arguments of `lab up`.
+#[derive(Debug, Args)]
+pub struct LabUpArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: LabName,
+    /// The number of machines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    pub machines: u8,
+    /// The network of a new lab; two labs need two networks
+    #[arg(long, value_name = "NETWORK", default_value = "10.78.0.0/24")]
+    pub subnet: String,
+    /// Debian of new machines: bookworm, trixie, forky or sid
+    #[arg(long, value_name = "SUITE", default_value = "trixie")]
+    pub suite: String,
+}
+
+/// Arguments of `lab list`.
+#[derive(Debug, Args)]
+pub struct LabListArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: LabName,
+    /// How to print the list.
+    #[command(flatten)]
+    pub print: OutputArg,
+}
+
+/// Arguments of `lab exec`.
+#[derive(Debug, Args)]
+pub struct LabExecArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: LabName,
+    /// The machine, such as m1
+    pub machine: String,
+    /// The command and its arguments; a login shell without
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Arguments of the verbs on one machine of the lab.
+#[derive(Debug, Args)]
+pub struct LabMachineArg {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: LabName,
+    /// The machine, such as m1
+    pub machine: String,
+}
