@@ -173,14 +173,15 @@ impl Cluster {
         }
     }
 
-    /// Waits until the first machine knows all machines.
+    /// Waits until every machine reaches the store and knows all machines.
     #[track_caller]
     pub fn together(&self) {
-        let lines = |text: &str| text.lines().count();
-        eventually("the first machine knows all machines", TOGETHER, || {
-            let known = self.m1().run("flota list-machines --no-legend");
-            if lines(&known.stdout) == self.machines.len() { Ok(()) } else { Err(known.to_string()) }
-        });
+        for node in self.nodes() {
+            eventually("every machine knows all machines", TOGETHER, || {
+                let known = node.run("flota list-machines --no-legend");
+                if known.stdout.lines().count() == self.machines.len() { Ok(()) } else { Err(known.to_string()) }
+            });
+        }
     }
 
     /// Submits a template and starts its instances 1 to 3, one on each machine; returns when all are active.

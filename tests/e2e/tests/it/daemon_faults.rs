@@ -44,7 +44,10 @@ fn a_port_in_use_is_named_and_the_daemon_starts_when_it_is_free() {
     let (m1, m2) = (cluster.m1(), cluster.m2());
     let port = format!("{}:2379", m1.address);
     m1.stop_daemon();
-    m1.run(&format!("systemd-run --quiet --unit squatter systemd-socket-activate --listen {port} cat")).ok();
+    m1.run(&format!(
+        "systemd-run --quiet --unit squatter systemd-socket-activate --accept --inetd --listen {port} cat"
+    ))
+    .ok();
     eventually("something else has the port", 5, || {
         let open = m1.run(&format!("ss --no-header --listening --tcp src {port}"));
         if open.stdout.is_empty() { Err(open.to_string()) } else { Ok(()) }
