@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use crate::{
+    exit::Exit,
     failure::Failure,
     output::{legend::Machines, printer::Printer},
     settings::Settings,
@@ -93,6 +94,14 @@ impl<'a, 'b> Context<'a, 'b> {
     /// Something has to be tidied up in the end, even when a signal ends the command.
     pub fn has_tunnel(&self) -> bool {
         self.tunnel.is_some()
+    }
+
+    /// Adds what there is to say about a tunnel to a daemon that does not answer.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        match &self.tunnel {
+            Some(tunnel) if failure.exit == Exit::UNAVAILABLE => failure.with_hint(tunnel.hint()),
+            _ => failure,
+        }
     }
 
     /// The machines of the cluster, asked for once.

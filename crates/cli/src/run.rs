@@ -191,11 +191,12 @@ fn dispatch(
     runtime.block_on(async {
         let mut context = Context::open(style, settings, printer).await?;
         let has_tunnel = context.has_tunnel();
-        tokio::select! {
+        let result = tokio::select! {
             result = commands::run(&mut context, cli.verb) => result,
             // Without a tunnel there is nothing to tidy up, and the signal does what it always does.
-            () = interrupted(), if has_tunnel => Err(Failure::said(Exit::INTERRUPTED)),
-        }
+            () = interrupted(), if has_tunnel => Ok(Exit::INTERRUPTED),
+        };
+        result.map_err(|failure| context.explain(failure))
     })
 }
 

@@ -72,6 +72,7 @@ pub struct Tunnel {
     ssh: Child,
     directory: tempfile::TempDir,
     gateway: Gateway,
+    remote: Endpoint,
 }
 
 impl Tunnel {
@@ -96,9 +97,10 @@ impl Tunnel {
         remote: &Endpoint,
         mut command: impl FnMut(&[String]) -> Command,
     ) -> Result<Self, Failure> {
+        let host = gateway.host.clone();
         let failed = |what: String| {
             Failure::new(Exit::UNAVAILABLE, format!("Unable to initialize client: {what}"))
-                .with_hint("the same machine, as ssh sees it: try to connect with plain ssh")
+                .with_hint(format!("does ssh alone get there? try: ssh {host}"))
         };
         let directory = tempfile::Builder::new().prefix("flota-").tempdir();
         let directory =
@@ -106,12 +108,11 @@ impl Tunnel {
         let line = Self::line(&gateway, ssh, remote, directory.path());
         let child = command(&line).kill_on_drop(true).stdin(std::process::Stdio::null()).spawn();
         let child = child.map_err(|error| failed(format!("cannot run ssh: {error}")))?;
-        let mut tunnel = Self { ssh: child, directory, gateway };
+        let mut tunnel = Self { ssh: child, directory, gateway, remote: remote.clone() };
         let deadline = Instant::now() + PATIENCE;
         let socket = tunnel.socket();
         // ssh binds the socket when it is connected and authenticated.
         while UnixStream::connect(&socket).await.is_err() {
-            let host = &tunnel.gateway.host;
             match tunnel.ssh.try_wait() {
                 Ok(None) => {}
                 Ok(Some(status)) => return Err(failed(format!("no tunnel to {host}: ssh ended ({status})"))),
@@ -127,6 +128,12 @@ impl Tunnel {
 
     fn socket(&self) -> std::path::PathBuf {
         self.directory.path().join("api")
+    }
+
+    /// What to try when the daemon at the far end does not answer.
+    pub fn hint(&self) -> String {
+        let (host, remote) = (&self.gateway.host, &self.remote);
+        format!("the tunnel to {host} is there; may you use {remote} on it, and does a daemon answer?")
     }
 
     /// The near end.

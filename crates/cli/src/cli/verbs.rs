@@ -189,14 +189,15 @@ pub struct SshArgs {
     pub target: Option<String>,
     /// The command and its arguments; a login shell without
     ///
-    /// Like ssh, the shell on the machine sees the words with a space between.
+    /// Like ssh, the shell on the machine sees the words with a space between. A command whose options could be taken
+    /// for options of this verb stands after `--`.
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,
     /// The machine with this id, or the only one whose id begins like this
-    #[arg(long, short = 'm', value_name = "ID")]
+    #[arg(long, value_name = "ID")]
     pub machine: Option<String>,
     /// The machine that this unit is on
-    #[arg(long, short = 'u', value_name = "UNIT")]
+    #[arg(long, value_name = "UNIT")]
     pub unit: Option<String>,
     /// Let the machine use your ssh agent
     #[arg(long, short = 'A', alias = "A")]

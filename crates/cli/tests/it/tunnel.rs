@@ -75,6 +75,21 @@ fn no_tunnel() {
     let ran = cluster.flota(&["--tunnel=nowhere", "list-units"]);
     assert!(ran.err.starts_with(expected) && ran.code == 69, "{ran:?}");
     assert_eq!(cluster.fleetctl(&["--tunnel=nowhere", "list-units"]).code, 1);
+    let host = "hint: does ssh alone get there? try: ssh nowhere\n";
+    assert!(ran.err.ends_with(host), "{ran:?}");
     let ran = cluster.flota(&["--tunnel=gate:x", "list-units"]);
     ran.check(2, "", "Invalid value of --tunnel: \"x\" is not a port\n");
+}
+
+#[test]
+fn a_tunnel_to_a_daemon_that_does_not_answer() {
+    let cluster = cluster();
+    // A stand-in for a socket that takes connections and drops them.
+    let socket = cluster.path("mute.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let endpoint = format!("unix://{}", socket.display());
+    let ran = cluster.flota(&["--tunnel=gate", "--endpoint", &endpoint, "list-units"]);
+    let hint = "hint: the tunnel to gate is there; may you use unix://DIR/mute.sock on it, and does a daemon answer?\n";
+    assert!(ran.code == 69 && ran.err.ends_with(hint), "{ran:?}");
 }

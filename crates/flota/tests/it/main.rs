@@ -1,0 +1,5 @@
+//! The program itself: what can only be seen from outside of its process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod process;
