@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flota_registry::{Generation, Millis, Report, Schedule, TargetState};
-use flota_unit::{UnitHash, UnitKind, UnitName};
+use flota_unit::{UnitHash, UnitName};
 
-use crate::event::{Effect, Event, Installed, JobResult, Observation, Token};
+use crate::event::{Effect, Event, FileResults, Installed, JobResult, Observation, Token};
 use crate::held::Held;
-use crate::local::{Busy, Local, Order};
-use crate::reconcile::SLOW_JOB;
+use crate::local::{Busy, Local, Order, SLOW_JOB};
 use crate::report::REPORT_INTERVAL;
 
 /// How long the note that a unit was started may wait to be written together with others. Should the daemon end
@@ -72,17 +71,17 @@ impl Agent {
         match event {
             Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
             Event::Schedule(schedule) => self.take_schedule(schedule, &mut effects),
-            Event::Text { hash, text } => {
-                self.asked_for.remove(&hash);
-                self.texts.insert(hash, text);
-            }
+            Event::Text { hash, text } => self.take_text(hash, text),
+            Event::NoText { hash, why } => self.miss_text(now, hash, &why),
             Event::Connected => {
                 self.asked_for.clear();
+                // This store may have what another one had not.
+                self.each_without_text(|_, local| local.trouble = None);
                 self.republish = true;
             }
             Event::Changed(names) => self.observe_again(names, &mut effects),
             Event::Observed { token, units } => self.take_observations(token, units),
-            Event::FilesChanged(failed) => self.finish_files(now, &failed),
+            Event::FilesChanged(results) => self.finish_files(now, results),
             Event::Started(unit, result) => self.finish_start(now, &unit, result),
             Event::Stopped(unit, result) => self.finish_stop(now, &unit, result, &mut effects),
             Event::Tick => {}
@@ -114,7 +113,8 @@ impl Agent {
         // A unit whose file is gone is not one that was started with it.
         self.held.started.retain(|unit, _| same_boot && installed.contains_key(unit));
         for (unit, installed) in installed {
-            self.units.entry(unit).or_default().installed = Some(installed);
+            let fresh = Local::of(&unit);
+            self.units.entry(unit).or_insert(fresh).installed = Some(installed);
         }
         self.enrol();
     }
@@ -178,8 +178,37 @@ impl Agent {
     fn enrol(&mut self) {
         for name in self.held.schedule.iter().flat_map(|schedule| schedule.units.keys()) {
             if !self.units.contains_key(name) {
-                let local = Local { synthetic: name.kind() == UnitKind::Slice, ..Local::default() };
-                self.units.insert(name.clone(), local);
+                self.units.insert(name.clone(), Local::of(name));
+            }
+        }
+    }
+
+    fn take_text(&mut self, hash: UnitHash, text: String) {
+        self.asked_for.remove(&hash);
+        self.each_without_text(|wanted, local| {
+            if wanted == hash {
+                local.trouble = None;
+            }
+        });
+        self.texts.insert(hash, text);
+    }
+
+    /// The text is asked for again later: whoever wrote the schedule saw it, so it may only be late.
+    fn miss_text(&mut self, now: Millis, hash: UnitHash, why: &str) {
+        self.asked_for.remove(&hash);
+        self.each_without_text(|wanted, local| {
+            if wanted == hash {
+                local.fail(now, format!("its unit file {} {why}", hash.short()));
+            }
+        });
+    }
+
+    /// Visits the units whose text must come from the store and has not.
+    fn each_without_text(&mut self, mut visit: impl FnMut(UnitHash, &mut Local)) {
+        let scheduled = self.held.schedule.iter().flat_map(|schedule| &schedule.units);
+        for (name, unit) in scheduled.filter(|(_, unit)| !self.texts.contains_key(&unit.hash)) {
+            if let Some(local) = self.units.get_mut(name).filter(|local| local.needs_text(Order::from(unit))) {
+                visit(unit.hash, local);
             }
         }
     }
@@ -211,18 +240,19 @@ impl Agent {
         }
     }
 
-    fn finish_files(&mut self, now: Millis, failed: &BTreeMap<UnitName, String>) {
+    fn finish_files(&mut self, now: Millis, mut results: FileResults) {
         self.files_in_flight = false;
         let asked = Token(self.tokens);
         let mut gone = Vec::new();
         for (unit, local) in &mut self.units {
             let Some(Busy::Files { becomes }) = local.busy else { continue };
             local.forget_states(asked);
-            if let Some(why) = failed.get(unit) {
-                local.fail(now, why.clone());
+            if let Some(why) = results.failed.remove(unit) {
+                local.fail(now, why);
                 continue;
             }
             local.trouble = None;
+            local.not_enabled = results.not_enabled.remove(unit);
             local.installed = becomes.map(|hash| Installed { hash, linked: true });
             if becomes.is_none() {
                 gone.push(unit.clone());

@@ -16,7 +16,7 @@ pub struct Token(pub(crate) u64);
 pub struct Installed {
     /// Its content.
     pub hash: UnitHash,
-    /// Whether systemd's runtime folder links to it. Such links do not outlive a reboot.
+    /// Whether systemd's runtime folder links to it, as its `[Install]` asks too. Such links do not outlive a reboot.
     pub linked: bool,
 }
 
@@ -63,6 +63,13 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// The other answer to [`Effect::Fetch`]: the store was reached and does not have it, or has something unreadable.
+    NoText {
+        /// Which text.
+        hash: UnitHash,
+        /// What is wrong, in words.
+        why: String,
+    },
     /// The store is reached again and has none of this machine's reports under its lease.
     Connected,
     /// systemd says that these units may have changed; none: any may have.
@@ -74,8 +81,8 @@ pub enum Event {
         /// One entry per unit that was asked about.
         units: Vec<Observation>,
     },
-    /// The answer to [`Effect::ChangeFiles`], after the daemon-reload: the operations that failed, and why.
-    FilesChanged(BTreeMap<UnitName, String>),
+    /// The answer to [`Effect::ChangeFiles`], after the daemon-reload.
+    FilesChanged(FileResults),
     /// The answer to [`Effect::Start`].
     Started(UnitName, JobResult),
     /// The answer to [`Effect::Stop`].
@@ -84,22 +91,31 @@ pub enum Event {
     Tick,
 }
 
+/// What became of a batch of file changes. A unit that is in neither map came through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileResults {
+    /// The operations that failed, and why. They are tried again.
+    pub failed: BTreeMap<UnitName, String>,
+    /// The units that are linked, but without what their `[Install]` asks for, and why.
+    pub not_enabled: BTreeMap<UnitName, String>,
+}
+
 /// One change of a unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOp {
-    /// Write the file and link it.
+    /// Write the file and link it, as its `[Install]` asks too.
     Install {
         /// Which unit.
         unit: UnitName,
         /// Its text.
         text: String,
     },
-    /// Link the file that is there.
+    /// Link the file that is there, as its `[Install]` asks too.
     Link {
         /// Which unit.
         unit: UnitName,
     },
-    /// Remove link and file, and let systemd forget a failure of the unit.
+    /// Remove all links and the file, and let systemd forget a failure of the unit.
     Remove {
         /// Which unit.
         unit: UnitName,
@@ -120,7 +136,8 @@ impl FileOp {
 pub enum Effect {
     /// Write this to the disk, durably, before the effects that follow.
     Persist(Held),
-    /// Fetch the text of this content from the store; answer with [`Event::Text`]. Unanswered while the store is away.
+    /// Fetch the text of this content from the store; answer with [`Event::Text`] or [`Event::NoText`]. Unanswered
+    /// while the store is away.
     Fetch(UnitHash),
     /// Carry these out, then one daemon-reload; answer with [`Event::FilesChanged`]. One at a time.
     ChangeFiles(Vec<FileOp>),

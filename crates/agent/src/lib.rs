@@ -18,5 +18,5 @@ mod reconcile;
 mod report;
 
 pub use agent::Agent;
-pub use event::{Effect, Event, FileOp, Installed, JobResult, Observation, Token};
+pub use event::{Effect, Event, FileOp, FileResults, Installed, JobResult, Observation, Token};
 pub use held::Held;

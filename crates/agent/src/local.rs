@@ -1,7 +1,7 @@
 //! One unit on this machine, and the next step that it needs.
 
 use flota_registry::{Millis, ScheduledUnit, TargetState, UnitStates};
-use flota_unit::UnitHash;
+use flota_unit::{UnitHash, UnitKind, UnitName};
 
 use crate::Token;
 use crate::event::Installed;
@@ -9,6 +9,8 @@ use crate::event::Installed;
 /// First and longest wait before a failed operation is tried again.
 const RETRY_FIRST: Millis = Millis(1_000);
 const RETRY_MAX: Millis = Millis(60_000);
+/// A job that takes longer does not count any more: units that hang must not hold the others up.
+pub(crate) const SLOW_JOB: Millis = Millis(10_000);
 
 /// What the schedule says of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +84,16 @@ pub(crate) struct Local {
     /// Whether `states` are to be asked for again before they are acted on.
     pub(crate) recheck: bool,
     pub(crate) trouble: Option<Trouble>,
+    /// Why systemd did not do what its `[Install]` asks for. That keeps it from nothing else.
+    pub(crate) not_enabled: Option<String>,
 }
 
 impl Local {
+    /// Of a unit of which nothing is known yet.
+    pub(crate) fn of(unit: &UnitName) -> Local {
+        Local { synthetic: unit.kind() == UnitKind::Slice, ..Local::default() }
+    }
+
     /// Decides the next step towards `wanted` (none: the unit is to leave this machine).
     ///
     /// `started` is the content that was started here during this boot, if any; `text_here` tells whether the
@@ -99,7 +108,7 @@ impl Local {
         if let Some(busy) = self.busy {
             return Self::interrupt(busy, wanted, text_here);
         }
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.retry_at.is_some_and(|at| at > now)) {
+        if self.waits(now) {
             return Step::Rest;
         }
         if wanted.is_none() && self.installed.is_none() && !self.touched {
@@ -109,8 +118,10 @@ impl Local {
             return Step::Observe;
         };
         let up = states.is_up();
+        // Whoever stops a slice stops what runs in it. Its file can change without that.
+        let in_use = up && !self.synthetic;
         let Some(wanted) = wanted else {
-            return if up { Step::Stop } else { Step::Remove };
+            return if in_use { Step::Stop } else { Step::Remove };
         };
         match self.installed {
             Some(Installed { hash, linked }) if hash == wanted.hash => {
@@ -119,7 +130,7 @@ impl Local {
                 }
             }
             // Other content: what runs of the old one stops first, as fleet's users know it.
-            Some(_) if up && text_here => return Step::Stop,
+            Some(_) if in_use && text_here => return Step::Stop,
             Some(_) => return Step::Install(wanted.hash),
             None if states.load != "not-found" && !self.synthetic && !self.touched => return Step::Foreign,
             None => return Step::Install(wanted.hash),
@@ -132,6 +143,20 @@ impl Local {
             (TargetState::Loaded, Some(_)) => Step::Release,
             (TargetState::Loaded, None) => Step::Rest,
         }
+    }
+
+    /// Whether a failure is to be left alone for now.
+    pub(crate) fn waits(&self, now: Millis) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.retry_at.is_some_and(|at| at > now))
+    }
+
+    /// Whether systemd is about to be asked to start it, or was a short while ago. Not while its new content has
+    /// yet to come: the store may be away for long.
+    pub(crate) fn is_starting(&self, now: Millis, wanted: Order, text_here: bool) -> bool {
+        let up = self.states.as_ref().is_some_and(|(states, _)| states.is_up());
+        let hangs = self.job_since().is_some_and(|since| now.since(since) >= SLOW_JOB);
+        let waits = self.installed.is_some() && self.needs_text(wanted) && !text_here;
+        self.trouble.is_none() && !up && !hangs && !waits
     }
 
     /// Only a start that is not wanted any more is cut short: it may take as long as its image takes to download,

@@ -1,16 +1,16 @@
 //! From what is wanted and what is known to the next operations.
 
-use flota_registry::Millis;
-use flota_unit::{UnitHash, UnitName};
+use std::collections::BTreeSet;
+
+use flota_registry::{Millis, TargetState};
+use flota_unit::{UnitHash, UnitKind, UnitName};
 
 use crate::agent::Agent;
 use crate::event::{Effect, FileOp};
-use crate::local::{Busy, Local, Step};
+use crate::local::{Busy, Local, Order, SLOW_JOB, Step};
 
 /// Most jobs handed to systemd at once, of starts and of stops each; the others wait for their turn.
 const MAX_JOBS: usize = 64;
-/// A job that takes longer does not count any more: units that hang must not hold the others up.
-pub(crate) const SLOW_JOB: Millis = Millis(10_000);
 /// Most file changes in one batch (and one daemon-reload).
 const MAX_FILE_OPS: usize = 512;
 /// How long file changes wait for texts under way.
@@ -19,6 +19,8 @@ const BATCH_WAIT: Millis = Millis(100);
 /// Shadowing a unit of the distribution or the administrator would take their service away.
 const FOREIGN: &str =
     "this machine has a unit of this name already that is not Flota's: rename the unit, or remove the other one";
+/// The administrator's word stands above the schedule's.
+const MASKED: &str = "units of this name are masked on this machine: run `systemctl unmask` there, or rename the unit";
 
 /// What one round of steps gathers up.
 struct Round {
@@ -28,6 +30,8 @@ struct Round {
     /// File changes that could be made now.
     files: Vec<(UnitName, Step)>,
     ask: Vec<UnitName>,
+    /// The sockets that start, by the names of the services they are for, without suffix.
+    opening: BTreeSet<String>,
     /// Whether a text is under way.
     text_missing: bool,
     /// Whether the disk must know of a change before anything else happens.
@@ -44,7 +48,8 @@ impl Agent {
         };
         let (starts, stops) = (jobs(false), jobs(true));
         let (files, ask) = (Vec::new(), Vec::new());
-        let mut round = Round { now, starts, stops, files, ask, text_missing: false, noted: false };
+        let opening = self.opening(now);
+        let mut round = Round { now, starts, stops, files, ask, opening, text_missing: false, noted: false };
         self.crowded = false;
         let mut operations = Vec::new();
         let mut units = std::mem::take(&mut self.units);
@@ -60,6 +65,19 @@ impl Agent {
             self.files_in_flight = true;
             effects.push(Effect::ChangeFiles(batch));
         }
+    }
+
+    /// The stems of the sockets that are to be started and will not keep their services waiting for long.
+    fn opening(&self, now: Millis) -> BTreeSet<String> {
+        let sockets = self.units.iter().filter(|(unit, _)| unit.kind() == UnitKind::Socket);
+        let starting = sockets.filter(|(unit, local)| {
+            let Some(wanted) = self.wanted(unit).filter(|wanted| wanted.target == TargetState::Launched) else {
+                return false;
+            };
+            let started = self.held.started.get(*unit) == Some(&wanted.hash);
+            !started && local.is_starting(now, wanted, self.texts.contains_key(&wanted.hash))
+        });
+        starting.map(|(unit, _)| unit.stem().to_owned()).collect()
     }
 
     /// Moves one unit one step on; whether there is more to know of it.
@@ -82,10 +100,15 @@ impl Agent {
                 }
             }
             Step::Foreign => {
-                local.fail(round.now, FOREIGN.to_owned());
+                let masked = local.states.as_ref().is_some_and(|(states, _)| states.load == "masked");
+                local.fail(round.now, if masked { MASKED } else { FOREIGN }.to_owned());
                 local.recheck = true;
             }
             Step::Start(_) if self.patient_until.is_some_and(|until| round.now < until) => {}
+            // systemd refuses to open the socket of a service that runs.
+            Step::Start(_) if unit.kind() == UnitKind::Service && round.opening.contains(unit.stem()) => {
+                self.crowded = true;
+            }
             Step::Start(hash) if round.starts < MAX_JOBS => {
                 round.starts += 1;
                 local.busy = Some(Busy::Starting { hash, since: round.now });
@@ -106,7 +129,8 @@ impl Agent {
             Step::Install(_) if !text_here => {}
             Step::Install(_) | Step::Link | Step::Remove => round.files.push((unit.clone(), step)),
         }
-        if let Some(wanted) = wanted.filter(|wanted| !text_here && local.needs_text(*wanted)) {
+        let late = |wanted: &Order| !text_here && local.needs_text(*wanted) && !local.waits(round.now);
+        if let Some(wanted) = wanted.filter(late) {
             round.text_missing = true;
             self.fetch(wanted.hash, effects);
         }

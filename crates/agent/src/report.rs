@@ -10,11 +10,24 @@ use crate::local::Local;
 /// Least time between two reports: at most ten a second.
 pub(crate) const REPORT_INTERVAL: Millis = Millis(100);
 
+/// What a person should know of the unit, the worst first.
+fn problem(unit: &UnitName, local: &Local) -> Option<String> {
+    let trouble = local.trouble.as_ref().map(|trouble| trouble.text.clone());
+    let unloadable = || {
+        let (states, _) = local.states.as_ref()?;
+        let bad = local.installed.is_some() && matches!(states.load.as_str(), "bad-setting" | "error" | "masked");
+        bad.then(|| {
+            format!("systemd cannot load it ({}): `systemctl status {unit}` on its machine says why", states.load)
+        })
+    };
+    trouble.or_else(unloadable).or_else(|| local.not_enabled.clone())
+}
+
 impl Agent {
     fn report(&self) -> Report {
         let unit = |name: &UnitName, local: &Local| {
             let (states, since_unix_ms) = local.states.clone().unwrap_or_default();
-            let problem = local.trouble.as_ref().map(|trouble| trouble.text.clone());
+            let problem = problem(name, local);
             let hash = local.installed.filter(|installed| installed.linked).map(|installed| installed.hash);
             let started = hash.is_some() && self.held.started.get(name).copied() == hash;
             ObservedUnit { hash, started, states, since_unix_ms, problem }

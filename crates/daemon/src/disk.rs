@@ -1,9 +1,9 @@
 //! What the daemon keeps on its machine: the lock, the agent's memory, the unit files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use flota_agent::{Held, Installed};
@@ -52,7 +52,7 @@ impl DataDir {
 
     /// The agent's part of the folder.
     pub fn agent(&self) -> AgentDir {
-        AgentDir { root: self.root.join("agent") }
+        AgentDir { root: self.root.join("agent"), runtime: PathBuf::from(RUNTIME_UNITS) }
     }
 }
 
@@ -60,6 +60,8 @@ impl DataDir {
 #[derive(Debug, Clone)]
 pub struct AgentDir {
     root: PathBuf,
+    /// systemd's folder of links that do not outlive a reboot.
+    runtime: PathBuf,
 }
 
 impl AgentDir {
@@ -84,6 +86,10 @@ impl AgentDir {
     pub fn installed(&self) -> anyhow::Result<BTreeMap<UnitName, Installed>> {
         let folder = self.root.join("units");
         let mut found = BTreeMap::new();
+        let mut links: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for (link, target) in self.links().with_context(|| format!("cannot read {}", self.runtime.display()))? {
+            links.entry(target).or_default().push(link);
+        }
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
             let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<UnitName>().ok()) else {
@@ -92,7 +98,10 @@ impl AgentDir {
             let Some(file) = fs::read(entry.path()).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok()) else {
                 continue;
             };
-            let linked = fs::read_link(link_path(&name)).is_ok_and(|target| target == entry.path());
+            let links = links.get(&entry.path()).map_or(&[][..], Vec::as_slice);
+            let direct = links.contains(&self.runtime.join(name.as_str()));
+            // One whose [Install] was not applied is linked again, so that the complaint is heard again.
+            let linked = direct && (links.len() > 1 || !file.has_section("Install"));
             found.insert(name, Installed { hash: file.hash(), linked });
         }
         Ok(found)
@@ -108,13 +117,60 @@ impl AgentDir {
         write_whole(&self.unit_path(unit), text.as_bytes())
     }
 
-    /// Removes a unit's file and, should systemd have left it, the link to it.
+    /// Removes a unit's file.
     pub fn remove_unit(&self, unit: &UnitName) -> io::Result<()> {
-        let (link, path) = (link_path(unit), self.unit_path(unit));
-        if fs::read_link(&link).is_ok_and(|target| target == path) {
+        remove_if_there(&self.unit_path(unit))
+    }
+
+    /// Whether the unit's file has an `[Install]` section.
+    pub fn has_install(&self, unit: &UnitName) -> bool {
+        let file = fs::read(self.unit_path(unit)).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok());
+        file.is_some_and(|file| file.has_section("Install"))
+    }
+
+    /// Removes every link to these units' files: their own, and those that their `[Install]` sections asked for.
+    /// systemd's own way (`DisableUnitFiles`) would take the links of the units in `Also=` along.
+    pub fn unlink(&self, units: &[&UnitName]) -> io::Result<()> {
+        let files: BTreeSet<PathBuf> = units.iter().map(|unit| self.unit_path(unit)).collect();
+        for (link, _) in self.links()?.into_iter().filter(|(_, target)| files.contains(target)) {
             remove_if_there(&link)?;
+            if let Some(folder) = link.parent().filter(|folder| *folder != self.runtime) {
+                // It holds other links, or is of no use any more.
+                let _ = fs::remove_dir(folder);
+            }
         }
-        remove_if_there(&path)
+        Ok(())
+    }
+
+    /// The links in systemd's runtime folder and in its `.wants`, `.requires` and `.upholds` folders, each with the
+    /// file of ours that it leads to, be it by way of the unit's own link.
+    fn links(&self) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.runtime.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in read_folder(&folder)? {
+                let entry = entry?;
+                let (path, kind) = (entry.path(), entry.file_type()?);
+                if kind.is_dir() && folder == self.runtime && is_dependency_folder(&path) {
+                    folders.push(path);
+                } else if kind.is_symlink()
+                    && let Some(target) = self.file_behind(&path)
+                {
+                    found.push((path, target));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The file in our folder that a link leads to.
+    fn file_behind(&self, link: &Path) -> Option<PathBuf> {
+        let units = self.root.join("units");
+        let mut target = absolute(link, &fs::read_link(link).ok()?);
+        if target.parent() == Some(&*self.runtime) {
+            target = absolute(&target, &fs::read_link(&target).ok()?);
+        }
+        (target.parent() == Some(&*units)).then_some(target)
     }
 
     fn held_path(&self) -> PathBuf {
@@ -122,8 +178,31 @@ impl AgentDir {
     }
 }
 
-fn link_path(unit: &UnitName) -> PathBuf {
-    Path::new(RUNTIME_UNITS).join(unit.as_str())
+/// Whether systemd looks there for the units that another one wants.
+fn is_dependency_folder(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "wants" || kind == "requires" || kind == "upholds")
+}
+
+/// Where a link leads; `..` is taken by its name, as systemd writes such links.
+fn absolute(link: &Path, target: &Path) -> PathBuf {
+    let mut path = link.parent().unwrap_or(Path::new("/")).to_owned();
+    for part in target.components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            part => path.push(part),
+        }
+    }
+    path
+}
+
+/// The entries of a folder; none when it is not there.
+fn read_folder(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => Ok(Some(entries).into_iter().flatten()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(error) => Err(error),
+    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -180,6 +259,47 @@ mod tests {
         assert!(!installed[&unit].linked);
         agent.remove_unit(&unit).unwrap();
         assert!(agent.installed().unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_link_to_a_units_file_is_found_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let _data = DataDir::open(folder.path()).unwrap();
+        let runtime = folder.path().join("run");
+        let agent = AgentDir { root: folder.path().join("agent"), runtime: runtime.clone() };
+        let names: [UnitName; 3] = ["a.service", "b.service", "c.service"].map(|name| name.parse().unwrap());
+        for name in &names {
+            agent.write_unit(name, "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=x.target\n").unwrap();
+        }
+        assert!(agent.installed().unwrap().values().all(|installed| !installed.linked), "there is no such folder");
+        let wants = runtime.join("x.target.wants");
+        fs::create_dir_all(&wants).unwrap();
+        fs::create_dir_all(runtime.join("a.service.d")).unwrap();
+        let link = |from: PathBuf, to: &Path| std::os::unix::fs::symlink(to, from).unwrap();
+        for name in &names {
+            link(runtime.join(name.as_str()), &agent.unit_path(name));
+        }
+        link(wants.join("a.service"), &agent.unit_path(&names[0]));
+        link(wants.join("b.service"), Path::new("../b.service"));
+        link(runtime.join("alias.service"), &agent.unit_path(&names[1]));
+        link(runtime.join("foreign.service"), Path::new("/usr/lib/systemd/system/foreign.service"));
+
+        let installed = agent.installed().unwrap();
+        let linked: Vec<bool> = names.iter().map(|name| installed[name].linked).collect();
+        assert_eq!(linked, [true, true, false], "the [Install] of the last one was not applied");
+
+        agent.unlink(&[&names[1]]).unwrap();
+        assert_eq!(list(&runtime), ["a.service", "a.service.d", "c.service", "foreign.service", "x.target.wants"]);
+        assert_eq!(list(&wants), ["a.service"]);
+        agent.unlink(&[&names[0], &names[2]]).unwrap();
+        assert_eq!(list(&runtime), ["a.service.d", "foreign.service"]);
+    }
+
+    fn list(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
     }
 
     #[test]

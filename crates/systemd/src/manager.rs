@@ -118,6 +118,19 @@ impl Systemd {
         Ok(())
     }
 
+    /// Links unit files into `/run/systemd/system` together with the links that their `[Install]` sections ask for
+    /// (`WantedBy=`, `RequiredBy=`, `Alias=`, `Also=`). A link of the same name that leads elsewhere is left alone, and is an
+    /// error; so is an `[Install]` that systemd refuses. What was linked before the error stays.
+    pub async fn enable(&self, paths: &[PathBuf]) -> Result<(), SystemdError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let files = paths.iter().map(|path| utf8(path)).collect::<Result<Vec<_>, _>>()?;
+        let enabled = self.0.manager.enable_unit_files(&files, true, false).await;
+        enabled.map_err(|e| SystemdError::from_bus("enable", &files.join(" "), e))?;
+        Ok(())
+    }
+
     /// Removes the links of these units from `/run/systemd/system`. A name without a link is no error.
     pub async fn unlink(&self, names: &[String]) -> Result<(), SystemdError> {
         match self.unlink_together(names).await {

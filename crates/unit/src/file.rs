@@ -124,6 +124,11 @@ impl UnitFile {
         self.entries.iter().map(|entry| entry.section.as_str()).filter(|section| seen.insert(*section)).collect()
     }
 
+    /// Whether the section is there and holds an option.
+    pub fn has_section(&self, section: &str) -> bool {
+        self.entries.iter().any(|entry| entry.section == section)
+    }
+
     /// The file as fleet wrote it: each section once, options grouped below it, comments dropped. systemd reads it
     /// the same as the text.
     pub fn canonical(&self) -> String {

@@ -42,8 +42,11 @@ impl Requirements {
     /// Reads the fleet sections of a unit's file.
     ///
     /// A template is checked as any of its instances would be; what it returns has an empty `%i`, without the
-    /// values that mean nothing then.
+    /// values that mean nothing then. A unit of a kind that systemd loads from no file is refused as a whole.
     pub fn from_unit(name: &UnitName, file: &UnitFile) -> Result<Self, Vec<Diagnostic>> {
+        if let Some(why) = name.kind().refusal() {
+            return Err(vec![Diagnostic::whole_file(format!("{name} cannot run anywhere: {why}"))]);
+        }
         let probe = name.instantiate("i").ok();
         let mut reader = Reader::new(Specifiers::of(probe.as_ref().unwrap_or(name)), file);
         reader.read(file);

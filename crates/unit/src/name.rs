@@ -88,6 +88,16 @@ impl UnitKind {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == suffix)
     }
 
+    /// Why no unit of this kind can be handed to systemd as a file; none for the kinds that can.
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Scope => Some("a scope holds processes that a program started: systemd loads none from a file"),
+            Self::Device => Some("a device is there when the kernel finds it: systemd neither starts nor stops one"),
+            Self::Busname | Self::Snapshot => Some("systemd has no units of this kind any more"),
+            _ => None,
+        }
+    }
+
     /// Whether fleet lets names of this kind contain `@`.
     pub fn allows_templates(self) -> bool {
         matches!(self, Self::Path | Self::Service | Self::Socket | Self::Target | Self::Timer)

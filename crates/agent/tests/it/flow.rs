@@ -54,7 +54,7 @@ fn many_units_of_different_content_share_one_reload_too() {
 #[test]
 fn a_text_that_does_not_come_holds_the_others_up_only_for_a_moment() {
     let mut machine = machine();
-    machine.texts.as_mut().unwrap().remove(&hash(2));
+    machine.slow_texts.insert(hash(2));
     machine.schedule(&schedule(1, &[(A, 1, LAUNCHED), ("b.service", 2, LAUNCHED)]));
     machine.pass(200);
     assert_runs(&machine, &[(A, 1)]);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use flota_agent::{Agent, Effect, Event, FileOp, Held, Installed, JobResult, Observation, Token};
+use flota_agent::{Agent, Effect, Event, FileOp, FileResults, Held, Installed, JobResult, Observation, Token};
 use flota_registry::{Millis, Report, Schedule, TargetState, UnitStates};
-use flota_unit::{UnitFile, UnitHash, UnitName};
+use flota_unit::{UnitFile, UnitHash, UnitKind, UnitName};
 
 /// A unit that systemd runs, and how often it was started and stopped during this boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +25,14 @@ pub struct FakeMachine {
     pub runs: BTreeMap<UnitName, Run>,
     /// Units of the distribution.
     pub foreign: BTreeSet<UnitName>,
+    /// Units that systemd does not load, with its word for why.
+    pub unloadable: BTreeMap<UnitName, &'static str>,
+    /// Units whose `[Install]` systemd refuses.
+    pub bad_installs: BTreeSet<UnitName>,
     /// The store's unit files; none while it is away.
     pub texts: Option<BTreeMap<UnitHash, String>>,
+    /// Texts that the store does not answer for.
+    pub slow_texts: BTreeSet<UnitHash>,
     /// Units whose file operations, starts or stops fail.
     pub broken_files: BTreeSet<UnitName>,
     pub broken_starts: BTreeSet<UnitName>,
@@ -49,6 +55,9 @@ impl FakeMachine {
             files: BTreeMap::new(),
             runs: BTreeMap::new(),
             foreign: BTreeSet::new(),
+            unloadable: BTreeMap::new(),
+            bad_installs: BTreeSet::new(),
+            slow_texts: BTreeSet::new(),
             texts: Some(BTreeMap::new()),
             broken_files: BTreeSet::new(),
             broken_starts: BTreeSet::new(),
@@ -161,8 +170,13 @@ impl FakeMachine {
     pub fn states(&self, unit: &UnitName) -> UnitStates {
         let linked = self.files.get(unit).is_some_and(|(_, linked)| *linked) || self.foreign.contains(unit);
         let active = self.runs.get(unit).map_or("", |run| run.active);
+        let load = match self.unloadable.get(unit).copied() {
+            Some(word) if linked || word == "masked" => word,
+            _ if linked => "loaded",
+            _ => "not-found",
+        };
         UnitStates {
-            load: if linked { "loaded" } else { "not-found" }.to_owned(),
+            load: load.to_owned(),
             active: if active.is_empty() { "inactive" } else { active }.to_owned(),
             sub: String::new(),
         }
@@ -188,13 +202,19 @@ impl FakeMachine {
         match effect {
             Effect::Persist(held) => self.held = Held::decode(&held.encode()).unwrap(),
             Effect::Fetch(hash) => {
-                if let Some(text) = self.texts.as_ref().and_then(|texts| texts.get(&hash)) {
-                    self.queue.push_back(Event::Text { hash, text: text.clone() });
+                if let Some(texts) = self.texts.as_ref().filter(|_| !self.slow_texts.contains(&hash)) {
+                    let text = texts.get(&hash).cloned();
+                    let why = "is not in the store".to_owned();
+                    let answer = text.map_or(Event::NoText { hash, why }, |text| Event::Text { hash, text });
+                    self.queue.push_back(answer);
                 }
             }
             Effect::ChangeFiles(ops) => {
+                let bad = |op: &FileOp| self.bad_installs.contains(op.unit()) && !matches!(op, FileOp::Remove { .. });
+                let bad = ops.iter().filter(|op| bad(op)).map(|op| (op.unit().clone(), "bad [Install]".to_owned()));
+                let not_enabled = bad.collect();
                 let failed = ops.into_iter().filter_map(|op| self.change_file(op)).collect();
-                self.queue.push_back(Event::FilesChanged(failed));
+                self.queue.push_back(Event::FilesChanged(FileResults { failed, not_enabled }));
             }
             Effect::Start(unit) => self.start(unit),
             Effect::Stop(unit) => self.stop(unit),
@@ -216,12 +236,14 @@ impl FakeMachine {
         }
         match op {
             FileOp::Install { unit, text } => {
-                assert!(!self.is_running(&unit), "{unit}: its file changed under it");
+                let in_use = self.is_running(&unit) && unit.kind() != UnitKind::Slice;
+                assert!(!in_use, "{unit}: its file changed under it");
                 self.files.insert(unit, (UnitFile::parse(&text).unwrap().hash(), true));
             }
             FileOp::Link { unit } => self.files.get_mut(&unit).expect("linked file exists").1 = true,
             FileOp::Remove { unit } => {
-                assert!(!self.is_running(&unit), "{unit}: removed while it runs");
+                let in_use = self.is_running(&unit) && unit.kind() != UnitKind::Slice;
+                assert!(!in_use, "{unit}: removed while it runs");
                 self.files.remove(&unit);
             }
         }
@@ -229,15 +251,21 @@ impl FakeMachine {
     }
 
     fn start(&mut self, unit: UnitName) {
+        if let Some(word) = self.unloadable.get(&unit) {
+            let why = format!("unit is {word}");
+            return self.queue.push_back(Event::Started(unit, JobResult::Failed(why)));
+        }
         assert!(self.states(&unit).load == "loaded" && !self.foreign.contains(&unit), "{unit} cannot be started");
         assert!(!self.is_running(&unit), "{unit} runs already");
+        let service = format!("{}.service", unit.stem());
+        let taken = unit.kind() == UnitKind::Socket && self.is_running(&service.parse().unwrap());
         let run = self.runs.entry(unit.clone()).or_default();
         run.starts += 1;
         if self.hanging.contains(&unit) {
             run.active = "activating";
             return;
         }
-        let broken = self.broken_starts.contains(&unit);
+        let broken = taken || self.broken_starts.contains(&unit);
         run.active = if broken { "failed" } else { "active" };
         let result = if broken { JobResult::Failed("exit status 1".to_owned()) } else { JobResult::Done };
         self.queue.push_back(Event::Started(unit, result));

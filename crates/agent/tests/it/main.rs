@@ -6,6 +6,7 @@ mod flow;
 mod machine;
 mod never_kill;
 mod reports;
+mod types;
 
 use std::collections::BTreeMap;
 

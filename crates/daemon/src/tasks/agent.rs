@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
 use flota_etcd::Committed;
-use flota_registry::{Key, MachineId, Millis, Report, UnitStates, publish_report};
+use flota_registry::{Key, KeyValue, MachineId, Millis, Report, UnitStates, publish_report};
 use flota_systemd::{Signal, Signals, Systemd};
 use flota_unit::{UnitHash, UnitName};
 use tokio::sync::{mpsc, watch};
@@ -110,9 +110,10 @@ impl AgentTask {
                 let (systemd, dir) = (helpers.systemd.clone(), self.dir.clone());
                 helpers.calls.spawn(async move {
                     ops.iter().for_each(log_op);
-                    let failed = machine::change_files(systemd, dir, ops).await;
-                    failed.iter().for_each(|(unit, why)| error!("{unit}: {why}"));
-                    let _ = events.send(Event::FilesChanged(failed)).await;
+                    let results = machine::change_files(systemd, dir, ops).await;
+                    results.failed.iter().for_each(|(unit, why)| error!("{unit}: {why}"));
+                    results.not_enabled.iter().for_each(|(unit, why)| warn!("{unit}: {why}"));
+                    let _ = events.send(Event::FilesChanged(results)).await;
                 });
             }
             Effect::Start(unit) => {
@@ -227,27 +228,35 @@ async fn observe(mut systemd: SystemdWatch, mut asked: mpsc::Receiver<Question>,
     }
 }
 
-/// Fetches a text from the store and hands it to the agent.
+/// Fetches a text from the store and hands it to the agent, or the news that there is none to be had.
 async fn fetch(mut link: LinkWatch, hash: UnitHash, events: mpsc::Sender<Event>) {
+    let mut answer = Event::NoText { hash, why: "cannot be read from the store".to_owned() };
     for _ in 0..MAX_FETCH_TRIES {
         let client = match link.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(link)) => link.client.clone(),
             _ => return,
         };
         match client.get(&Key::File(hash).to_string()).await {
-            Ok((_, Some(pair))) => match flota_registry::file_text(&pair) {
-                Ok(text) => {
-                    let _ = events.send(Event::Text { hash, text }).await;
-                    return;
-                }
-                Err(why) => warn!("unit file text {hash}: {why}"),
-            },
-            Ok((_, None)) => {}
+            Ok((_, pair)) => {
+                answer = fetched(hash, pair.as_ref());
+                break;
+            }
             Err(why) => warn!("unit file text {hash}: {why}"),
         }
         tokio::time::sleep(FETCH_WAIT).await;
     }
-    error!("unit file text {hash} is not in the store");
+    if let Event::NoText { why, .. } = &answer {
+        error!("unit file text {hash} {why}");
+    }
+    let _ = events.send(answer).await;
+}
+
+fn fetched(hash: UnitHash, pair: Option<&KeyValue>) -> Event {
+    match pair.map(flota_registry::file_text) {
+        Some(Ok(text)) => Event::Text { hash, text },
+        Some(Err(why)) => Event::NoText { hash, why: format!("cannot be read: {why}") },
+        None => Event::NoText { hash, why: "is not in the store".to_owned() },
+    }
 }
 
 /// Publishes the newest report; one that was overtaken while the store was slow is never sent.

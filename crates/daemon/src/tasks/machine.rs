@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
-use flota_agent::{FileOp, JobResult};
+use flota_agent::{FileOp, FileResults, JobResult};
 use flota_systemd::{JobOutcome, Systemd, SystemdError};
 use flota_unit::UnitName;
 use tokio::sync::watch;
@@ -17,17 +18,20 @@ pub async fn connected(systemd: &mut SystemdWatch) -> Option<Systemd> {
     systemd.wait_for(Option::is_some).await.ok()?.clone()
 }
 
-/// Carries out file changes, then one daemon-reload. The answer names the units that failed, and why.
-pub async fn change_files(mut systemd: SystemdWatch, dir: AgentDir, ops: Vec<FileOp>) -> BTreeMap<UnitName, String> {
+/// Carries out file changes, then one daemon-reload.
+pub async fn change_files(mut systemd: SystemdWatch, dir: AgentDir, ops: Vec<FileOp>) -> FileResults {
+    let mut results = FileResults::default();
     let Some(systemd) = connected(&mut systemd).await else {
-        return BTreeMap::new();
+        return results; // The daemon ends.
     };
-    let mut failed = BTreeMap::new();
-    let ops = write_files(dir.clone(), ops, &mut failed).await;
-    link(&systemd, &dir, &ops, &mut failed).await;
+    let Some((ops, written)) = write_files(dir.clone(), ops, &mut results).await else {
+        return results;
+    };
+    link(&systemd, &written.plain, &mut results).await;
+    enable(&systemd, &dir, &written.with_install, &mut results).await;
     if let Err(error) = systemd.reload().await {
         for op in &ops {
-            failed.entry(op.unit().clone()).or_insert_with(|| format!("{error:#}"));
+            results.failed.entry(op.unit().clone()).or_insert_with(|| format!("{error:#}"));
         }
     }
     for op in &ops {
@@ -36,46 +40,105 @@ pub async fn change_files(mut systemd: SystemdWatch, dir: AgentDir, ops: Vec<Fil
             let _ = systemd.reset_failed(unit.as_str()).await;
         }
     }
-    failed
+    results
 }
 
-/// Writes and removes the files; returns the operations that came through.
-async fn write_files(dir: AgentDir, ops: Vec<FileOp>, failed: &mut BTreeMap<UnitName, String>) -> Vec<FileOp> {
+/// The files that are to be linked, those with an `[Install]` section apart.
+#[derive(Default)]
+struct Written {
+    plain: Vec<Linked>,
+    with_install: Vec<Linked>,
+}
+
+/// A unit and its file.
+type Linked = (UnitName, PathBuf);
+
+/// Takes old links away, writes and removes the files; returns the operations that came through. None when the
+/// daemon ends.
+async fn write_files(dir: AgentDir, ops: Vec<FileOp>, results: &mut FileResults) -> Option<(Vec<FileOp>, Written)> {
     let work = move || {
+        let mut failed = BTreeMap::new();
+        let changed = ops.iter().filter(|op| !matches!(op, FileOp::Link { .. })).map(FileOp::unit);
+        let unlinked = dir.unlink(&changed.collect::<Vec<_>>());
         let mut done = Vec::with_capacity(ops.len());
-        let mut failed = Vec::new();
+        let mut written = Written::default();
         for op in ops {
-            let written: io::Result<()> = match &op {
-                FileOp::Install { unit, text } => dir.write_unit(unit, text),
-                FileOp::Remove { unit } => dir.remove_unit(unit),
-                FileOp::Link { .. } => Ok(()),
-            };
-            match written {
-                Ok(()) => done.push(op),
-                Err(error) => failed.push((op.unit().clone(), format!("cannot write its unit file: {error}"))),
+            let linked = (op.unit().clone(), dir.unit_path(op.unit()));
+            match unlinked
+                .as_ref()
+                .map_err(|error| io::Error::other(error.to_string()))
+                .and_then(|()| write_file(&dir, &op))
+            {
+                Ok(Kind::Gone) => {}
+                Ok(Kind::Plain) => written.plain.push(linked),
+                Ok(Kind::WithInstall) => written.with_install.push(linked),
+                Err(error) => {
+                    failed.insert(linked.0, format!("cannot write its unit file: {error}"));
+                    continue;
+                }
             }
+            done.push(op);
         }
-        (done, failed)
+        (done, written, failed)
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok((done, errors)) => {
-            failed.extend(errors);
-            done
+    let (done, written, failed) = tokio::task::spawn_blocking(work).await.ok()?;
+    results.failed.extend(failed);
+    Some((done, written))
+}
+
+/// What is to be done about a file's links.
+enum Kind {
+    Gone,
+    Plain,
+    WithInstall,
+}
+
+fn write_file(dir: &AgentDir, op: &FileOp) -> io::Result<Kind> {
+    match op {
+        FileOp::Install { unit, text } => dir.write_unit(unit, text)?,
+        FileOp::Remove { unit } => {
+            dir.remove_unit(unit)?;
+            return Ok(Kind::Gone);
         }
-        Err(_) => Vec::new(), // The daemon ends.
+        FileOp::Link { .. } => {}
     }
+    Ok(if dir.has_install(op.unit()) { Kind::WithInstall } else { Kind::Plain })
 }
 
 /// Links all new files in one call; when systemd refuses that, one by one, to find the culprit.
-async fn link(systemd: &Systemd, dir: &AgentDir, ops: &[FileOp], failed: &mut BTreeMap<UnitName, String>) {
-    let wanted = ops.iter().filter(|op| !matches!(op, FileOp::Remove { .. }));
-    let paths: Vec<_> = wanted.clone().map(|op| dir.unit_path(op.unit())).collect();
+async fn link(systemd: &Systemd, units: &[Linked], results: &mut FileResults) {
+    let paths: Vec<PathBuf> = units.iter().map(|(_, path)| path.clone()).collect();
     if systemd.link(&paths).await.is_ok() {
         return;
     }
-    for op in wanted {
-        if let Err(error) = systemd.link(&[dir.unit_path(op.unit())]).await {
-            failed.insert(op.unit().clone(), format!("{error:#}"));
+    for (unit, path) in units {
+        if let Err(error) = systemd.link(std::slice::from_ref(path)).await {
+            results.failed.insert(unit.clone(), format!("{error:#}"));
+        }
+    }
+}
+
+/// Links units as their `[Install]` sections ask. One that systemd refuses is linked without it, and holds no other
+/// unit up.
+async fn enable(systemd: &Systemd, dir: &AgentDir, units: &[Linked], results: &mut FileResults) {
+    let paths: Vec<PathBuf> = units.iter().map(|(_, path)| path.clone()).collect();
+    if systemd.enable(&paths).await.is_ok() {
+        return;
+    }
+    for (unit, path) in units {
+        let Err(error) = systemd.enable(std::slice::from_ref(path)).await else { continue };
+        let (half, name) = (dir.clone(), unit.clone());
+        // All of it or none: what systemd linked before it found the fault goes again.
+        let cleaned = tokio::task::spawn_blocking(move || half.unlink(&[&name])).await;
+        if let Ok(Err(error)) = cleaned {
+            results.failed.insert(unit.clone(), format!("cannot remove its links: {error}"));
+            continue;
+        }
+        match systemd.link(std::slice::from_ref(path)).await {
+            Ok(()) => {
+                drop(results.not_enabled.insert(unit.clone(), format!("its [Install] is not applied: {error:#}")))
+            }
+            Err(error) => drop(results.failed.insert(unit.clone(), format!("{error:#}"))),
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) enum Refusal {
     #[zbus(error)]
     Bus(zbus::Error),
     NoSuchUnit(String),
+    BadUnitSetting(String),
     NotModelled(String),
 }
 
@@ -110,6 +111,25 @@ impl Manager {
             changes.push(("symlink".to_owned(), link, file));
         }
         Ok(changes)
+    }
+
+    async fn enable_unit_files(
+        &self,
+        files: Vec<String>,
+        runtime: bool,
+        force: bool,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(bool, Vec<UnitFileChange>), Refusal> {
+        only(runtime && !force, "links in /run that replace none")?;
+        let bad = |file: &String| Path::new(file).file_name().is_some_and(|name| self.0.refuses_install(name));
+        if let Some(file) = files.iter().find(|file| bad(file)) {
+            return Err(Refusal::BadUnitSetting(format!("{file}: \"Alias=\" names another type of unit")));
+        }
+        for file in &files {
+            let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            self.0.record(format!("enable {name}"));
+        }
+        Ok((true, self.link_unit_files(files, true, true, connection).await?))
     }
 
     fn disable_unit_files(&self, files: Vec<String>, runtime: bool) -> Result<Vec<UnitFileChange>, Refusal> {

@@ -1,7 +1,8 @@
 //! The model behind the fake, and the levers for tests.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsStr,
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,6 +53,7 @@ pub(super) struct World {
     pub(super) links: BTreeMap<String, PathBuf>,
     pub(super) loaded: BTreeMap<String, Loaded>,
     scripts: BTreeMap<String, Script>,
+    bad_installs: BTreeSet<String>,
     calls: Vec<String>,
     last_job: u32,
     jobs: BTreeMap<String, (u32, Verb)>,
@@ -124,6 +126,15 @@ impl FakeSystemd {
     /// Says what happens when this unit is started from now on.
     pub fn script(&self, unit: &str, script: Script) {
         self.world().scripts.insert(unit.to_owned(), script);
+    }
+
+    /// The unit's `[Install]` is one that systemd refuses from now on.
+    pub fn refuse_install(&self, unit: &str) {
+        self.world().bad_installs.insert(unit.to_owned());
+    }
+
+    pub(super) fn refuses_install(&self, unit: &OsStr) -> bool {
+        unit.to_str().is_some_and(|unit| self.world().bad_installs.contains(unit))
     }
 
     /// The unit's process dies by itself.

@@ -3,6 +3,7 @@
 
 mod activation;
 mod jobs;
+mod links;
 mod notify;
 mod signals;
 mod states;
