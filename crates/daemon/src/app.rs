@@ -1,6 +1,5 @@
 //! Builds the daemon from its configuration, runs it, and ends it without stopping any unit.
 
-use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
@@ -82,12 +81,10 @@ async fn serve(config: Config, inherited: Vec<StdUnixListener>) -> anyhow::Resul
 }
 
 /// Serves the embedded store; where there is none this never ends.
-fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> impl Future<Output = Result<(), StoreError>> {
-    async move {
-        match store {
-            Some(store) => store.serve(shutdown).await,
-            None => std::future::pending().await,
-        }
+async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Result<(), StoreError> {
+    match store {
+        Some(store) => store.serve(shutdown).await,
+        None => std::future::pending().await,
     }
 }
 

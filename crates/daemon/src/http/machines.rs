@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use flota_api::page::paginate;
+use flota_api::page::{PageToken, paginate};
 use flota_api::v1;
 use flota_registry::keys;
 
@@ -28,6 +28,6 @@ pub async fn list(State(api): State<Arc<Api>>, page: Page) -> Result<Json<v1::Ma
         })
         .collect();
     let (machines, next) = paginate(&machines, page.0);
-    let next_page_token = next.map_or_else(String::new, |token| token.encode());
+    let next_page_token = next.map_or_else(String::new, PageToken::encode);
     Ok(Json(v1::MachinePage { machines: machines.to_vec(), next_page_token }))
 }

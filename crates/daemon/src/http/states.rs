@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use flota_api::page::paginate;
+use flota_api::page::{PageToken, paginate};
 use flota_api::v1;
 use flota_registry::{ClusterSnapshot, MachineId, ObservedUnit, keys};
 use flota_unit::UnitName;
@@ -36,7 +36,7 @@ pub async fn list(
     states.retain(|state| filter.unit.is_empty() || state.name == filter.unit);
     states.retain(|state| filter.machine.is_empty() || state.machine_id == filter.machine);
     let (states, next) = paginate(&states, page.0);
-    let next_page_token = next.map_or_else(String::new, |token| token.encode());
+    let next_page_token = next.map_or_else(String::new, PageToken::encode);
     Ok(Json(v1::UnitStatePage { states: states.to_vec(), next_page_token }))
 }
 

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use flota_api::page::paginate;
+use flota_api::page::{PageToken, paginate};
 use flota_api::v1;
 use flota_etcd::Committed;
 use flota_registry::{DesiredState, DesiredUnit, Entry, Key, KeyValue, destroy_unit, put_unit};
@@ -32,7 +32,7 @@ pub async fn list(State(api): State<Arc<Api>>, page: Page) -> Result<Json<v1::Un
     let names: Vec<UnitName> = snapshot.units().keys().cloned().collect();
     let (names, next) = paginate(&names, page.0);
     let units = names.iter().filter_map(|name| view::unit(&snapshot, name)).collect();
-    Ok(Json(v1::UnitPage { units, next_page_token: next.map_or_else(String::new, |token| token.encode()) }))
+    Ok(Json(v1::UnitPage { units, next_page_token: next.map_or_else(String::new, PageToken::encode) }))
 }
 
 pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<v1::Unit>, ApiError> {

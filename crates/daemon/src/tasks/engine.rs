@@ -60,7 +60,9 @@ impl EngineTask {
         match effect {
             Effect::Record(decisions) => decisions.iter().for_each(record),
             Effect::RecordUnplaced(units) => {
-                units.iter().for_each(|unit| warn!("{unit}: no machine can take it (flota why {unit})"))
+                for unit in units {
+                    warn!("{unit}: no machine can take it (flota why {unit})");
+                }
             }
             Effect::RecordFrozen(why) => error!("placement stands still, units run on: {why}"),
             Effect::DropCluster => self.drop_feed(),
