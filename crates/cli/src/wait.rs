@@ -18,8 +18,6 @@ use crate::{
 const POLL_FIRST: Duration = Duration::from_millis(20);
 /// Longest pause between two looks. Each pause is a quarter longer than the one before.
 const POLL_MAX: Duration = Duration::from_millis(250);
-/// One of fleet's `--block-attempts`.
-const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long something that may pass by itself has to last before it counts.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long a unit has to stay active after a start: systemd calls a plain service active before it has executed it.
@@ -78,7 +76,7 @@ pub async fn wait(
     told: Told,
 ) -> Result<Waited, Failure> {
     let started = Instant::now();
-    let deadline = (block.block_attempts > 0).then(|| started + ATTEMPT * block.block_attempts);
+    let deadline = block.limit().map(|limit| started + limit);
     let mut waiting: Vec<Waiting> = names.into_iter().map(|name| Waiting { name, since: None, moved: false }).collect();
     let mut refused: Option<Instant> = None;
     let (mut exit, mut reached, mut pause) = (Exit::SUCCESS, Vec::new(), POLL_FIRST);
@@ -156,6 +154,10 @@ async fn look(
         Judgement::Done if goal == Goal::Launched && waiting.moved && lasted < ACTIVE_SETTLE => {
             Verdict::Wait("it to stay active".to_owned())
         }
+        // Of a global unit nothing says which machines have heard of the request.
+        Judgement::Done if goal == Goal::Stopped && lasted < SETTLE && unit.as_ref().is_some_and(has_no_state) => {
+            Verdict::Wait("every machine to stop it".to_owned())
+        }
         Judgement::Done => Verdict::Done(unit),
         Judgement::Ended if lasted >= SETTLE => ended(context, goal, &name, unit).await?,
         Judgement::Ended => Verdict::Wait("systemd to begin".to_owned()),
@@ -178,6 +180,10 @@ async fn look(
         }
         Judgement::Pending(what) => Verdict::Wait(what),
     })
+}
+
+fn has_no_state(unit: &Unit) -> bool {
+    unit.current_state.is_none()
 }
 
 /// No machine has been chosen: gives up at once when none can be.

@@ -1,6 +1,6 @@
 //! Arguments of the verbs about units and machines.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -91,6 +91,16 @@ pub struct BlockArgs {
     /// Give up after N attempts of 2 seconds; 0 waits as long as there is something to wait for
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub block_attempts: u32,
+}
+
+/// One of fleet's `--block-attempts`.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+impl BlockArgs {
+    /// The longest wait; none waits as long as there is something to wait for.
+    pub fn limit(self) -> Option<Duration> {
+        (self.block_attempts > 0).then(|| ATTEMPT.saturating_mul(self.block_attempts))
+    }
 }
 
 /// How to print results.
@@ -213,4 +223,17 @@ pub struct FdForwardArgs {
     /// The unix socket, as a path
     #[arg(value_name = "SOCKET")]
     pub socket: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_attempts() {
+        for (block_attempts, seconds) in [(0, None), (1, Some(2)), (20, Some(40)), (u32::MAX, Some(8_589_934_590))] {
+            let block = BlockArgs { no_block: false, block_attempts };
+            assert_eq!(block.limit(), seconds.map(Duration::from_secs), "{block_attempts}");
+        }
+    }
 }

@@ -100,3 +100,55 @@ fn wrong_fields() {
     ran.check(2, "", expected);
     assert_eq!(cluster.fleetctl(&["list-units", "--fields="]).err, "Must define output format\n");
 }
+
+#[test]
+fn every_field_of_every_list() {
+    let cluster = cluster();
+    cluster.flota(&["submit", &cluster.service("idle.service")]);
+    cluster.fleetctl(&["list-units", "--fields=active,hash,load,machine,sub,unit"]).check(
+        0,
+        "ACTIVE\tHASH\tLOAD\tMACHINE\t\t\tSUB\tUNIT\n\
+         active\t1c6fb6f\tloaded\tf1ee0100.../10.1.1.1\trunning\ta-longer-name.service\n\
+         active\t1c6fb6f\tloaded\tf1ee0100.../10.1.1.1\trunning\thello.service\n",
+        "",
+    );
+    let fields = "--fields=desc,dstate,global,hash,state,target,unit";
+    cluster.fleetctl(&["list-unit-files", fields]).check(
+        0,
+        "DESC\t\tDSTATE\t\tGLOBAL\tHASH\tSTATE\t\tTARGET\t\t\tUNIT\n\
+         -\t\tlaunched\tfalse\t1c6fb6f\tlaunched\tf1ee0100.../10.1.1.1\ta-longer-name.service\n\
+         A global one\tinactive\ttrue\t57edac8\t-\t\tglobal\t\t\tg.service\n\
+         -\t\tlaunched\tfalse\t1c6fb6f\tlaunched\tf1ee0100.../10.1.1.1\thello.service\n\
+         -\t\tinactive\tfalse\t1c6fb6f\tinactive\t-\t\t\tidle.service\n",
+        "",
+    );
+    let warning = "WARNING: the field \"tmachine\" is deprecated, use \"target\"\n";
+    let ran = cluster.fleetctl(&["list-unit-files", "--no-legend", "--full", "--fields=tmachine"]);
+    let on_1 = "f1ee0100aaaabbbbccccddddeeeeffff/10.1.1.1\n";
+    ran.check(0, &format!("{on_1}global\n{on_1}-\n"), warning);
+    let ran = cluster.fleetctl(&["list-unit-files", "--no-legend", "--full", "--fields=hash"]);
+    assert_eq!(ran.out.lines().next(), Some("1c6fb6f3684bafb0c173d8b8b957ceff031180c1"));
+}
+
+#[test]
+fn machines_with_less_and_more_to_show() {
+    let cluster = Cluster::new(1);
+    cluster.machine("0000", "");
+    cluster.fleetctl(&["list-machines", "--fields=metadata,ip,machine"]).check(
+        0,
+        "METADATA\tIP\t\tMACHINE\n-\t\t-\t\t0000\nn=1\t\t10.1.1.1\tf1ee0100...\n",
+        "",
+    );
+    let json = cluster.flota(&["list-machines", "--output=json"]).out;
+    let machines: Vec<flota_api::v1::Machine> = serde_json::from_str(&json).unwrap();
+    assert_eq!((machines.len(), machines[1].metadata["n"].as_str()), (2, "1"));
+}
+
+#[test]
+fn nothing_to_list() {
+    let cluster = Cluster::new(0);
+    cluster.fleetctl(&["list-units"]).check(0, "UNIT\tMACHINE\tACTIVE\tSUB\n", "");
+    cluster.fleetctl(&["list-unit-files"]).check(0, "UNIT\tHASH\tDSTATE\tSTATE\tTARGET\n", "");
+    cluster.fleetctl(&["list-machines", "--no-legend"]).check(0, "", "");
+    cluster.flota(&["list-machines", "--output=json"]).check(0, "[]\n", "");
+}
