@@ -4,8 +4,10 @@
 //! Invariant: no server framework here, and nothing that decides; both sides import this crate.
 
 pub mod client;
+pub mod discovery;
 pub mod endpoint;
 pub mod error;
+pub mod events;
 pub mod native;
 pub mod page;
 pub mod paths;

@@ -1,5 +1,7 @@
 //! Fleet's page tokens: which slice of a list an answer holds, and how to ask for the next.
 
+use std::ops::Range;
+
 use base64::{DecodeError, Engine as _, engine::general_purpose::URL_SAFE};
 use thiserror::Error;
 
@@ -96,12 +98,18 @@ impl PageToken {
 /// A page past the end is empty. Unlike fleet, a list whose length is a multiple of the limit ends without an
 /// extra empty page.
 pub fn paginate<T>(items: &[T], token: Option<PageToken>) -> (&[T], Option<PageToken>) {
+    let (range, next) = page_of(items.len(), token);
+    (&items[range], next)
+}
+
+/// As [`paginate`], for a list of `length` items that is not a slice: which of them the page holds.
+pub fn page_of(length: usize, token: Option<PageToken>) -> (Range<usize>, Option<PageToken>) {
     let token = token.unwrap_or(PageToken::FIRST);
     let limit = usize::from(token.limit);
-    let start = (usize::from(token.page).saturating_sub(1) * limit).min(items.len());
-    let end = (start + limit).min(items.len());
-    let next = (end < items.len()).then(|| token.page.checked_add(1)).flatten().map(|page| PageToken { page, ..token });
-    (&items[start..end], next)
+    let start = (usize::from(token.page).saturating_sub(1) * limit).min(length);
+    let end = (start + limit).min(length);
+    let next = (end < length).then(|| token.page.checked_add(1)).flatten().map(|page| PageToken { page, ..token });
+    (start..end, next)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub const PREFIX: &str = "/fleet/v1";
 /// The older prefix of the same resources, still used by old clients.
 pub const LEGACY_PREFIX: &str = "/v1-alpha";
 
-/// All units (GET). Relative to [`PREFIX`] or [`LEGACY_PREFIX`], like the four routes below.
+/// All units (GET). Relative to [`PREFIX`] or [`LEGACY_PREFIX`], like the routes below.
 pub const UNITS: &str = "/units";
 /// One unit (GET, PUT, DELETE): a route with one parameter.
 pub const UNIT_ROUTE: &str = "/units/{name}";
@@ -15,9 +15,16 @@ pub const UNIT_ROUTE: &str = "/units/{name}";
 pub const STATES: &str = "/state";
 /// What systemd says of one unit (GET): a route with one parameter.
 pub const STATE_ROUTE: &str = "/state/{name}";
-/// All machines (GET).
+/// All machines (GET), and their metadata (PATCH).
 pub const MACHINES: &str = "/machines";
 
+/// What this API consists of, as Google's discovery document (GET).
+pub const DISCOVERY: &str = "/discovery";
+
+/// What happens in the cluster (GET), as server-sent events; Flota's own, absolute.
+pub const EVENTS: &str = "/v1/events";
+/// Counters for Prometheus (GET); absolute, as in fleet.
+pub const METRICS: &str = "/metrics";
 /// Why a unit is where it is (GET), Flota's own; absolute.
 pub const WHY_ROUTE: &str = "/v1/units/{name}/why";
 /// How the daemon is (GET), Flota's own; absolute.
@@ -25,6 +32,8 @@ pub const HEALTH: &str = "/v1/health";
 
 /// Query parameter that continues a list.
 pub const QUERY_PAGE: &str = "nextPageToken";
+/// Query parameter of [`EVENTS`]: the revision after which to begin.
+pub const QUERY_SINCE: &str = "since";
 /// Query parameter of [`STATES`]: one unit only.
 pub const QUERY_UNIT: &str = "unitName";
 /// Query parameter of [`STATES`]: one machine only.

@@ -149,6 +149,42 @@ pub struct Machine {
     pub primary_ip: String,
 }
 
+/// One change of a machine's metadata: an operation of JSON Patch, in a list as the body of PATCH.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetadataOp {
+    /// `add`, `replace` or `remove`.
+    pub op: String,
+    /// `/MACHINE-ID/metadata/KEY`.
+    pub path: String,
+    /// The new value; of no meaning for `remove`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<MetadataValue>,
+}
+
+/// A metadata value in a request: as fleet's documentation has it, or as its code wanted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MetadataValue {
+    /// `"value": "ssd"`.
+    Text(String),
+    /// `"value": {"value": "ssd"}`.
+    Object {
+        /// The value.
+        #[serde(default)]
+        value: String,
+    },
+}
+
+impl MetadataValue {
+    /// The value in either form.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(value) | Self::Object { value } => value,
+        }
+    }
+}
+
 /// One page of units, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -259,6 +295,19 @@ mod tests {
             },
             r#"{"id":"f1ee","metadata":{"disk":"ssd"},"primaryIP":"10.1.1.1"}"#,
         );
+    }
+
+    #[test]
+    fn metadata_values_in_both_forms() {
+        for (json, value) in [
+            (r#"{"op":"add","path":"/m/metadata/k","value":"x"}"#, Some("x")),
+            (r#"{"op":"add","path":"/m/metadata/k","value":{"value":"x"}}"#, Some("x")),
+            (r#"{"op":"remove","path":"/m/metadata/k"}"#, None),
+        ] {
+            let op: MetadataOp = serde_json::from_str(json).unwrap();
+            assert_eq!(op.value.as_ref().map(MetadataValue::as_str), value);
+            assert_eq!(serde_json::to_string(&op).unwrap(), json);
+        }
     }
 
     #[test]

@@ -45,9 +45,21 @@ impl StoreClient {
 
     /// Reads all keys under `prefix` at one revision.
     pub async fn range(&self, prefix: &str) -> Result<(i64, Vec<KeyValue>), EtcdError> {
+        self.pages(prefix, 0).await
+    }
+
+    /// Reads all keys under `prefix` as they were at `revision`; refused when that is compacted or yet to come
+    /// ([`EtcdError::no_such_revision`]).
+    pub async fn range_at(&self, prefix: &str, revision: i64) -> Result<Vec<KeyValue>, EtcdError> {
+        Ok(self.pages(prefix, revision).await?.1)
+    }
+
+    /// Page by page at `revision`; at the first page's where it is 0.
+    async fn pages(&self, prefix: &str, revision: i64) -> Result<(i64, Vec<KeyValue>), EtcdError> {
         let end = prefix_end(prefix);
-        let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE_KEYS);
-        let (revision, mut pairs, mut more) = self.page(prefix, options).await?;
+        let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE_KEYS).with_revision(revision);
+        let (current, mut pairs, mut more) = self.page(prefix, options).await?;
+        let revision = if revision > 0 { revision } else { current };
         while let (true, Some(last)) = (more, pairs.last()) {
             let from = format!("{}\0", last.key);
             let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE_KEYS).with_revision(revision);

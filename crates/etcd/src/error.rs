@@ -95,6 +95,12 @@ impl EtcdError {
         }
     }
 
+    /// Whether the call named a revision that is compacted away, or that the store has not reached.
+    pub fn no_such_revision(&self) -> bool {
+        matches!(self, EtcdError::Compacted { .. })
+            || self.status().is_some_and(|status| status.code() == tonic::Code::OutOfRange)
+    }
+
     /// What the store itself answered (an etcd error text), if it did answer.
     pub fn status(&self) -> Option<&tonic::Status> {
         match self {

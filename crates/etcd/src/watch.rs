@@ -6,7 +6,8 @@ use flota_registry::Change;
 use crate::client::{CALL_TIMEOUT, MAX_MESSAGE_BYTES, from_wire, prefix_end, within};
 use crate::{EtcdError, StoreClient};
 
-/// Changes that belong together: all of one or more whole revisions.
+/// Changes that belong together: all of one or more whole revisions. Without changes it is the answer to
+/// [`Watch::request_progress`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The last revision in it.
@@ -38,7 +39,13 @@ impl StoreClient {
 }
 
 impl Watch {
-    /// Waits for the next changes. After an error the watch is over.
+    /// Asks the store how far this watch is: [`Watch::next`] then returns a batch without changes, whose revision
+    /// says up to where everything has been delivered. The store may pass a request over; ask again.
+    pub async fn request_progress(&mut self) -> Result<(), EtcdError> {
+        within(CALL_TIMEOUT, self.stream.request_progress()).await
+    }
+
+    /// Waits for the next changes. After an error the watch is over. Nothing is lost if the wait is dropped.
     pub async fn next(&mut self) -> Result<Batch, EtcdError> {
         loop {
             let Some(response) = self.stream.message().await? else {
@@ -57,8 +64,12 @@ impl Watch {
     }
 }
 
-/// None for a response without events (the watch was created, or a progress note).
+/// None for the response that only says that the watch was created.
 fn to_batch(response: &etcd_client::WatchResponse) -> Option<Batch> {
+    if response.events().is_empty() && !response.created() {
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        return (revision > 0).then_some(Batch { revision, changes: Vec::new() });
+    }
     let mut revision = 0;
     let mut changes = Vec::with_capacity(response.events().len());
     for event in response.events() {

@@ -14,6 +14,8 @@ pub const UNITS: &str = "/flota/v1/units/";
 pub const FILES: &str = "/flota/v1/files/";
 /// The prefix of all living machines.
 pub const MACHINES: &str = "/flota/v1/machines/";
+/// The prefix of what the API says of machines' metadata.
+pub const METADATA: &str = "/flota/v1/metadata/";
 /// The prefix of all schedules.
 pub const SCHEDULES: &str = "/flota/v1/schedules/";
 /// The prefix of all reports.
@@ -30,6 +32,8 @@ pub enum Key {
     Unit(UnitName),
     /// A living machine. Writer: that machine.
     Machine(MachineId),
+    /// What a machine's metadata is over its configuration, whether it lives or not. Writer: the API.
+    Metadata(MachineId),
     /// A machine's schedule. Writer: the leader, fenced.
     Schedule(MachineId),
     /// A machine's report. Writer: that machine.
@@ -49,6 +53,7 @@ impl Key {
             Some(("files", id)) => id.parse().ok().map(Key::File),
             Some(("units", id)) => id.parse().ok().map(Key::Unit),
             Some(("machines", id)) => id.parse().ok().map(Key::Machine),
+            Some(("metadata", id)) => id.parse().ok().map(Key::Metadata),
             Some(("schedules", id)) => id.parse().ok().map(Key::Schedule),
             Some(("reports", id)) => id.parse().ok().map(Key::Report),
             Some(_) => None,
@@ -63,6 +68,7 @@ impl fmt::Display for Key {
             Key::File(hash) => write!(f, "{FILES}{hash}"),
             Key::Unit(name) => write!(f, "{UNITS}{name}"),
             Key::Machine(id) => write!(f, "{MACHINES}{id}"),
+            Key::Metadata(id) => write!(f, "{METADATA}{id}"),
             Key::Schedule(id) => write!(f, "{SCHEDULES}{id}"),
             Key::Report(id) => write!(f, "{REPORTS}{id}"),
             Key::Leader => write!(f, "{PREFIX}leader"),
@@ -83,6 +89,7 @@ mod tests {
             Key::File("1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap()),
             Key::Unit("web@1.service".parse().unwrap()),
             Key::Machine(machine.clone()),
+            Key::Metadata(machine.clone()),
             Key::Schedule(machine.clone()),
             Key::Report(machine),
         ];

@@ -7,19 +7,23 @@
 //! Invariant: a value that cannot be decoded is never taken for an absent one ([`ClusterSnapshot::is_unreadable`]).
 
 pub mod codec;
+mod event;
 pub mod keys;
+mod metadata;
 mod model;
 mod snapshot;
 mod txn;
 
 pub use codec::CodecError;
+pub use event::{ClusterEvent, MachineChange, MachineView, ScheduleChange};
 pub use keys::Key;
+pub use metadata::MetadataOverlay;
 pub use model::{
     Capacity, Cluster, ClusterId, DesiredState, DesiredUnit, Generation, IdError, Leader, Machine, MachineId, Millis,
     ObservedUnit, Report, Schedule, ScheduledUnit, TargetState, UnitStates,
 };
 pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use txn::{
-    Compare, Fence, LeaseId, MAX_OPS_PER_TXN, MAX_TXN_BYTES, Op, ScheduleWrite, Txn, campaign, collect_files,
-    commit_schedules, create_cluster, destroy_unit, publish_report, put_machine, put_unit,
+    Compare, Fence, LeaseId, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn, campaign,
+    collect_files, commit_schedules, create_cluster, destroy_unit, publish_report, put_machine, put_metadata, put_unit,
 };

@@ -1,5 +1,6 @@
 //! The cluster at one revision: built from a range, advanced by watch events.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use flota_unit::{UnitFile, UnitHash, UnitName};
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
-use crate::{Cluster, DesiredUnit, Key, Leader, LeaseId, Machine, MachineId, Report, Schedule};
+use crate::{Cluster, DesiredUnit, Key, Leader, LeaseId, Machine, MachineId, MetadataOverlay, Report, Schedule};
 
 /// A key and its value as the store returned them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub struct ClusterSnapshot {
     files: BTreeMap<UnitHash, Entry<UnitFile>>,
     units: BTreeMap<UnitName, Entry<DesiredUnit>>,
     machines: BTreeMap<MachineId, Entry<Machine>>,
+    metadata: BTreeMap<MachineId, Entry<MetadataOverlay>>,
     schedules: BTreeMap<MachineId, Entry<Schedule>>,
     reports: BTreeMap<MachineId, Entry<Report>>,
     unreadable: BTreeMap<Key, String>,
@@ -127,6 +129,22 @@ impl ClusterSnapshot {
         &self.machines
     }
 
+    /// What the API says of machines' metadata, of living machines and others.
+    pub fn metadata(&self) -> &BTreeMap<MachineId, Entry<MetadataOverlay>> {
+        &self.metadata
+    }
+
+    /// A machine's metadata as `MachineMetadata=` is matched against it: what the machine announces, and over that
+    /// what the API says. Empty for a machine that neither lives nor was ever spoken of.
+    pub fn effective_metadata(&self, id: &MachineId) -> Cow<'_, BTreeMap<String, String>> {
+        let configured = self.machines.get(id).map(|entry| &entry.value.metadata);
+        match (configured, self.metadata.get(id)) {
+            (Some(configured), None) => Cow::Borrowed(configured),
+            (None, None) => Cow::default(),
+            (configured, Some(overlay)) => Cow::Owned(overlay.value.over(configured.unwrap_or(&BTreeMap::new()))),
+        }
+    }
+
     /// The schedules, of living machines and others.
     pub fn schedules(&self) -> &BTreeMap<MachineId, Entry<Schedule>> {
         &self.schedules
@@ -165,6 +183,7 @@ impl ClusterSnapshot {
             Key::Leader => self.leader = Some(entry(pair)?),
             Key::Unit(name) => drop(self.units.insert(name.clone(), entry(pair)?)),
             Key::Machine(id) => drop(self.machines.insert(id.clone(), entry(pair)?)),
+            Key::Metadata(id) => drop(self.metadata.insert(id.clone(), entry(pair)?)),
             Key::Schedule(id) => drop(self.schedules.insert(id.clone(), entry(pair)?)),
             Key::Report(id) => drop(self.reports.insert(id.clone(), entry(pair)?)),
             Key::File(hash) => {
@@ -187,6 +206,7 @@ impl ClusterSnapshot {
             Key::File(hash) => drop(self.files.remove(&hash)),
             Key::Unit(name) => drop(self.units.remove(&name)),
             Key::Machine(id) => drop(self.machines.remove(&id)),
+            Key::Metadata(id) => drop(self.metadata.remove(&id)),
             Key::Schedule(id) => drop(self.schedules.remove(&id)),
             Key::Report(id) => drop(self.reports.remove(&id)),
         }
@@ -245,6 +265,23 @@ mod tests {
         let mut snapshot = ClusterSnapshot::from_range(5, [pair(&key, unit(DesiredState::Launched), 5)]);
         snapshot.apply(5, &[Change::Delete { key: key.to_string() }]);
         assert_eq!(snapshot.units().len(), 1);
+    }
+
+    #[test]
+    fn effective_metadata_is_what_the_machine_says_under_what_the_api_says() {
+        let id: MachineId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+        let announced = r#"{"v":1,"address":"","metadata":{"disk":"hdd"},"capacity":{"cpus":1,"memory_bytes":1},
+            "version":"","boot_id":""}"#;
+        let machine = Key::Machine(id.clone());
+        let overlay = br#"{"v":1,"set":{"disk":"ssd"}}"#.to_vec();
+        let mut snapshot = ClusterSnapshot::from_range(1, [pair(&machine, announced.as_bytes().to_vec(), 1)]);
+        assert_eq!(snapshot.effective_metadata(&id)["disk"], "hdd");
+        snapshot.apply(2, &[Change::Put(pair(&Key::Metadata(id.clone()), overlay, 2))]);
+        assert_eq!(snapshot.effective_metadata(&id)["disk"], "ssd");
+        snapshot.apply(3, &[Change::Delete { key: machine.to_string() }]);
+        assert_eq!(snapshot.effective_metadata(&id)["disk"], "ssd", "it waits for the machine");
+        snapshot.apply(4, &[Change::Delete { key: Key::Metadata(id.clone()).to_string() }]);
+        assert!(snapshot.effective_metadata(&id).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::encode;
 use crate::snapshot::FileText;
-use crate::{Cluster, DesiredUnit, Key, Leader, Machine, MachineId, Report, Schedule};
+use crate::{Cluster, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule};
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
 pub const MAX_OPS_PER_TXN: usize = 100;
@@ -127,6 +127,25 @@ pub fn destroy_unit(name: &UnitName, seen: i64) -> Txn {
 /// Announces a machine for as long as `lease` lives.
 pub fn put_machine(id: &MachineId, machine: &Machine, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Machine(id.clone()), machine, Some(lease))
+}
+
+/// Metadata to write, and the `mod_revision` of what it follows (none: there is none yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataWrite {
+    /// Whose.
+    pub machine: MachineId,
+    /// The new value.
+    pub overlay: MetadataOverlay,
+    /// What it replaces.
+    pub seen: Option<i64>,
+}
+
+/// Changes the metadata of some machines at once, if all are still as they were seen.
+pub fn put_metadata(writes: &[MetadataWrite]) -> Txn {
+    writes.iter().fold(Txn::default(), |txn, write| {
+        let key = Key::Metadata(write.machine.clone());
+        txn.if_at(&key, write.seen).put(&key, &write.overlay, None)
+    })
 }
 
 /// Publishes a machine's report for as long as `lease` lives.

@@ -1,5 +1,6 @@
 //! The board that placement is worked out on: which machine holds which units.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flota_registry::{ClusterSnapshot, Machine, MachineId, ScheduledUnit};
@@ -11,9 +12,12 @@ use crate::liveness::Standing;
 /// One machine and the units it is to hold.
 #[derive(Debug)]
 pub(crate) struct Seat<'a> {
+    id: &'a MachineId,
     pub(crate) standing: Standing,
     /// Its announcement; none while its lease is gone.
     pub(crate) machine: Option<&'a Machine>,
+    /// What `MachineMetadata=` is matched against: what it announces, as changed through the API.
+    pub(crate) metadata: Cow<'a, BTreeMap<String, String>>,
     units: BTreeMap<UnitName, ScheduledUnit>,
     /// Those of `units` that keep others away: only they need a look when another unit is judged.
     guards: BTreeMap<UnitName, &'a Requirements>,
@@ -34,19 +38,36 @@ impl<'a> Seat<'a> {
 pub(crate) struct Board<'a> {
     seats: BTreeMap<MachineId, Seat<'a>>,
     holders: BTreeMap<UnitName, BTreeSet<MachineId>>,
+    /// The living machines by how many units they hold, then by id.
+    by_load: BTreeSet<(usize, &'a MachineId)>,
 }
 
 impl<'a> Board<'a> {
     /// Empty seats for all machines of the snapshot.
     pub(crate) fn new(snapshot: &'a ClusterSnapshot, standing: impl Fn(&MachineId) -> Standing) -> Board<'a> {
         let ids = snapshot.machines().keys().chain(snapshot.schedules().keys());
-        let seat = |id: &MachineId| {
+        let seat = |id: &'a MachineId| {
             let machine = snapshot.machines().get(id).map(|entry| &entry.value);
             // One that is there but cannot be read is neither lost nor a place for anything.
             let standing = if machine.is_some() { standing(id) } else { standing(id).max(Standing::Suspect) };
-            Seat { standing, machine, units: BTreeMap::new(), guards: BTreeMap::new() }
+            Seat {
+                id,
+                standing,
+                machine,
+                metadata: snapshot.effective_metadata(id),
+                units: BTreeMap::new(),
+                guards: BTreeMap::new(),
+            }
         };
-        Board { seats: ids.map(|id| (id.clone(), seat(id))).collect(), holders: BTreeMap::new() }
+        let seats: BTreeMap<MachineId, Seat<'a>> = ids.map(|id| (id.clone(), seat(id))).collect();
+        let alive = seats.values().filter(|seat| seat.standing == Standing::Alive);
+        let by_load = alive.map(|seat| (0, seat.id)).collect();
+        Board { seats, holders: BTreeMap::new(), by_load }
+    }
+
+    /// The living machines, the one with the fewest units first (then the lowest id).
+    pub(crate) fn by_load(&self) -> impl Iterator<Item = &'a MachineId> {
+        self.by_load.iter().map(|(_, id)| *id)
     }
 
     pub(crate) fn seats(&self) -> impl Iterator<Item = (&MachineId, &Seat<'a>)> {
@@ -68,17 +89,28 @@ impl<'a> Board<'a> {
             seat.guards.insert(name.clone(), needs);
         }
         self.holders.entry(name.clone()).or_default().insert(id.clone());
+        let load = seat.units.len();
         seat.units.insert(name, unit);
+        Self::reorder(&mut self.by_load, seat, load);
     }
 
     /// Takes a unit off a machine.
     pub(crate) fn remove(&mut self, id: &MachineId, name: &UnitName) {
         if let Some(seat) = self.seats.get_mut(id) {
+            let load = seat.units.len();
             seat.guards.remove(name);
             seat.units.remove(name);
+            Self::reorder(&mut self.by_load, seat, load);
         }
         if let Some(holders) = self.holders.get_mut(name) {
             holders.remove(id);
+        }
+    }
+
+    /// Keeps the order when a machine's load changes from `load`.
+    fn reorder(by_load: &mut BTreeSet<(usize, &'a MachineId)>, seat: &Seat<'a>, load: usize) {
+        if by_load.remove(&(load, seat.id)) {
+            by_load.insert((seat.units.len(), seat.id));
         }
     }
 

@@ -38,6 +38,16 @@ pub enum Reason {
         /// The unit that must be there.
         peer: UnitName,
     },
+    /// `MachineOf=` names a unit that is to be on no machine at all.
+    PeerUnwanted {
+        /// The unit that must be there.
+        peer: UnitName,
+    },
+    /// `MachineOf=` leads from the unit back to itself: none of them can be the first.
+    PeerCircle {
+        /// The units from this one to this one.
+        circle: Vec<UnitName>,
+    },
     /// `Conflicts=` of the unit itself matches a unit there.
     ConflictsWith {
         /// The unit that is there.
@@ -75,6 +85,13 @@ impl fmt::Display for Reason {
                 }
             }
             Reason::PeerElsewhere { peer } => write!(f, "MachineOf asks for {peer}, which is not scheduled there"),
+            Reason::PeerUnwanted { peer } => {
+                write!(f, "MachineOf asks for {peer}, which is neither loaded nor launched")
+            }
+            Reason::PeerCircle { circle } => {
+                let names = circle.iter().map(UnitName::as_str).collect::<Vec<_>>().join(" -> ");
+                write!(f, "MachineOf goes in a circle, so none of these can be the first: {names}")
+            }
             Reason::ConflictsWith { other } => write!(f, "Conflicts matches {other}, which is there"),
             Reason::RefusedBy { other } => write!(f, "{other} is there and its Conflicts matches this unit"),
             Reason::ReplacedBy { other } => write!(f, "{other} is there and its Replaces matches this unit"),
@@ -86,11 +103,13 @@ impl fmt::Display for Reason {
 
 /// Which reasons are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ignoring {
+pub(crate) enum Ignoring<'a> {
     /// None: may the unit be placed there?
     Nothing,
     /// Fullness: may a unit that is there stay?
     Fullness,
+    /// That these peers are not there: may the unit come together with them?
+    Absence(&'a BTreeSet<&'a UnitName>),
 }
 
 /// Why `name` may not be on machine `id`; empty when it may. The unit itself, if it is there, does not count.
@@ -107,6 +126,14 @@ pub(crate) fn reasons(
         ControlFlow::<()>::Continue(())
     });
     debug_assert!(all.is_continue(), "collecting never breaks off");
+    let is_peer = |reason: &Reason| matches!(reason, Reason::PeerElsewhere { .. } | Reason::PeerUnwanted { .. });
+    if found.iter().any(is_peer)
+        && let Some(circle) = demands.peer_circle(name)
+    {
+        // No machine can mend that.
+        found.retain(|reason| !is_peer(reason));
+        found.insert(0, Reason::PeerCircle { circle });
+    }
     found
 }
 
@@ -117,7 +144,7 @@ pub(crate) fn first_reason(
     name: &UnitName,
     needs: &Requirements,
     id: &MachineId,
-    ignoring: Ignoring,
+    ignoring: Ignoring<'_>,
 ) -> Option<Reason> {
     judge(board, demands, name, needs, id, ignoring, ControlFlow::Break).break_value()
 }
@@ -128,10 +155,10 @@ fn judge<B>(
     name: &UnitName,
     needs: &Requirements,
     id: &MachineId,
-    ignoring: Ignoring,
+    ignoring: Ignoring<'_>,
     mut found: impl FnMut(Reason) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
-    let Some((seat, machine)) = board.seat(id).and_then(|seat| Some((seat, seat.machine?))) else {
+    let Some(seat) = board.seat(id).filter(|seat| seat.machine.is_some()) else {
         return found(Reason::NotAlive);
     };
     if seat.standing != Standing::Alive {
@@ -141,13 +168,17 @@ fn judge<B>(
         found(Reason::OtherMachine { wanted: needs.machine_id.clone().unwrap_or_default() })?;
     }
     for (key, wanted) in &needs.machine_metadata {
-        let value = machine.metadata.get(key);
+        let value = seat.metadata.get(key);
         if !value.is_some_and(|value| wanted.contains(value)) {
             found(Reason::Metadata { key: key.clone(), wanted: wanted.clone(), found: value.cloned() })?;
         }
     }
     for peer in needs.machine_of.iter().filter(|peer| !seat.units().contains_key(*peer)) {
-        found(Reason::PeerElsewhere { peer: peer.clone() })?;
+        match ignoring {
+            Ignoring::Absence(company) if company.contains(peer) => {}
+            _ if demands.get(peer).is_none() => found(Reason::PeerUnwanted { peer: peer.clone() })?,
+            _ => found(Reason::PeerElsewhere { peer: peer.clone() })?,
+        }
     }
     if let Some(peer) = demands.replaced_peer(name, needs) {
         found(Reason::ReplacesPeer { peer: peer.clone() })?;

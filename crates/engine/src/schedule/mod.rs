@@ -2,6 +2,7 @@
 
 mod board;
 mod filter;
+mod group;
 mod plan;
 
 pub(crate) use board::Board;

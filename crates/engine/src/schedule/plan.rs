@@ -8,6 +8,7 @@ use flota_registry::{
 };
 use flota_unit::{Requirements, UnitName};
 
+use super::group::Group;
 use super::{Board, Ignoring, first_reason};
 use crate::demand::{Demand, Demands};
 use crate::liveness::Standing;
@@ -189,9 +190,9 @@ impl Planner<'_> {
                 }
                 let lost = holder.map(|(id, _)| id);
                 match self.pick(name, needs) {
-                    Some((id, eligible)) => {
+                    Some((id, chosen)) => {
                         progress = true;
-                        self.place(name, demand, needs, &id, lost, eligible);
+                        self.place(name, demand, needs, &id, lost, chosen);
                     }
                     // What no other machine can take stays in the lost one's schedule: should that come back,
                     // it runs on.
@@ -204,20 +205,28 @@ impl Planner<'_> {
         }
     }
 
-    /// The eligible machine with the fewest units (then the lowest id), and how many were eligible.
-    fn pick(&self, name: &UnitName, needs: &Requirements) -> Option<(MachineId, usize)> {
-        let alive = self.board.seats().filter(|(_, seat)| seat.standing == Standing::Alive);
-        let eligible = alive
-            .filter(|(id, _)| first_reason(&self.board, self.demands, name, needs, id, Ignoring::Nothing).is_none());
-        let (mut best, mut count) = (None, 0);
-        for (id, seat) in eligible {
-            count += 1;
-            let candidate = (seat.units().len(), id);
-            if best.is_none_or(|best| candidate < best) {
-                best = Some(candidate);
+    /// The eligible machine with the fewest units (then the lowest id), and why it was chosen. Where `MachineOf=`
+    /// ties other units that wait for a place to this one, a machine that most of them can be on goes first: they
+    /// come as a group.
+    fn pick(&self, name: &UnitName, needs: &Requirements) -> Option<(MachineId, String)> {
+        let eligible =
+            |id: &&MachineId| first_reason(&self.board, self.demands, name, needs, id, Ignoring::Nothing).is_none();
+        let mut eligible = self.board.by_load().filter(eligible);
+        let group = Group::of(name, self.demands, &self.board);
+        if group.is_empty() {
+            return eligible.next().map(|id| (id.clone(), "fewest units".to_owned()));
+        }
+        let (mut best, mut most) = (None, 0);
+        for id in eligible {
+            let fitting = group.fitting(id, self.demands, &self.board);
+            if best.is_none() || fitting > most {
+                (best, most) = (Some(id), fitting);
+            }
+            if fitting == group.len() {
+                break;
             }
         }
-        best.map(|(_, id)| (id.clone(), count))
+        best.map(|id| (id.clone(), group.cause(most)))
     }
 
     fn place(
@@ -227,12 +236,14 @@ impl Planner<'_> {
         needs: &Requirements,
         id: &MachineId,
         lost: Option<MachineId>,
-        eligible: usize,
+        mut chosen: String,
     ) {
-        let chosen = match eligible {
-            1 => "the only eligible machine".to_owned(),
-            count => format!("fewest units of {count} eligible machines"),
-        };
+        if !needs.replaces.is_empty()
+            && let Some(circle) = self.demands.replaces_circle(name)
+        {
+            let names = circle.iter().map(UnitName::as_str).collect::<Vec<_>>().join(" -> ");
+            chosen = format!("{chosen}; its Replaces goes in a circle and means nothing: {names}");
+        }
         let origin = match (lost, self.homeless.remove(name)) {
             (Some(from), _) => {
                 self.board.remove(&from, name);

@@ -25,7 +25,7 @@ pub fn breach(
     others: &[&UnitName],
 ) -> Option<String> {
     let asks = &needs[unit];
-    let machine = &snapshot.machines()[id].value;
+    let metadata = snapshot.effective_metadata(id);
     if let Some(wanted) = &asks.machine_id
         && wanted != id.as_str()
         && wanted != id.short()
@@ -33,7 +33,7 @@ pub fn breach(
         return Some(format!("{unit} belongs on {wanted}"));
     }
     for (key, values) in &asks.machine_metadata {
-        if machine.metadata.get(key).is_none_or(|value| !values.contains(value)) {
+        if metadata.get(key).is_none_or(|value| !values.contains(value)) {
             return Some(format!("{unit} needs {key} in {values:?}"));
         }
     }

@@ -9,6 +9,7 @@ mod leader;
 #[path = "../../../agent/tests/it/machine.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "the agent's tests use the rest of it")]
 mod machine;
+mod metadata;
 mod options;
 mod passes;
 mod placement;
