@@ -110,3 +110,22 @@ fn a_store_that_is_away_stops_changes_and_nothing_else() {
     sleep(Duration::from_secs(6));
     as_before(&cluster, &list, &witness, "the store had been back for a while");
 }
+
+#[test]
+#[ignore = "needs root and lab machines; run by cargo xtask test"]
+fn a_store_that_hangs_is_told_of_soon_and_touches_no_unit() {
+    let (cluster, list, witness) = six_units();
+    let others = [cluster.m2(), cluster.m3()];
+    let theirs = Witness::of(&others);
+    // Its machine stands still, and so answers nothing and refuses nothing; longer than lease and grace.
+    cluster.lab().freeze("m1").unwrap();
+    for _ in 0..3 {
+        let asked = cluster.m2().run("flota list-units");
+        asked.code(69).out("");
+        assert!(asked.took < Duration::from_secs(12), "{asked}");
+        sleep(Duration::from_secs(4));
+        theirs.unchanged(&others, "the store hung");
+    }
+    cluster.lab().thaw("m1").unwrap();
+    as_before(&cluster, &list, &witness, "the store hung for a while");
+}

@@ -1,53 +1,113 @@
-//! Machines that lose their power, for good or for a while.
+//! Machines that lose their power or their network, for good or for a while.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use flota_e2e::{Cluster, Witness, cluster, eventually, holds_for, texts};
+use flota_e2e::{Cluster, Node, Witness, cluster, eventually, holds_for, texts};
 use flota_lab::Silent;
+
+/// Two web instances on two machines: one that will be lost (never on the machine with the store), and one that stays.
+struct Pair<'a> {
+    /// The number of the instance that will be lost.
+    lost: u8,
+    victim: Node<'a>,
+    keeper: Node<'a>,
+    /// The machine without an instance.
+    third: Node<'a>,
+}
+
+impl Pair<'_> {
+    fn start(cluster: &Cluster) -> Pair<'_> {
+        cluster.m1().write("web@.service", texts::WEB);
+        cluster.m1().run("flota start web@1 web@2").ok();
+        let place = |number: u8| cluster.place(&format!("web@{number}.service")).unwrap();
+        let (lost, stays) = if place(1).name == "m1" { (2, 1) } else { (1, 2) };
+        let (victim, keeper) = (place(lost), place(stays));
+        let third = cluster.nodes().into_iter().find(|node| ![victim.name, keeper.name].contains(&node.name)).unwrap();
+        cluster.page_answers(victim, 20);
+        cluster.page_answers(keeper, 20);
+        Pair { lost, victim, keeper, third }
+    }
+
+    fn unit(&self) -> String {
+        format!("web@{}.service", self.lost)
+    }
+
+    fn container(&self) -> String {
+        format!("web-{}", self.lost)
+    }
+
+    /// The lost instance answers from the third machine, and the cluster tells why.
+    #[track_caller]
+    fn moves(&self, cluster: &Cluster) {
+        let page = cluster.page_answers(self.third, 30);
+        assert!(page.starts_with(&format!("Flota web {} in container ", self.lost)), "{page}");
+        let m1 = cluster.m1();
+        eventually("the list shows it on the third machine", 5, || {
+            let list = m1.run("flota list-units");
+            let row = format!("{}  {}  active  running", self.unit(), self.third.legend());
+            if list.stdout.contains(&row) { Ok(()) } else { Err(list.to_string()) }
+        });
+        let why = m1.run(&format!("flota why {}", self.unit()));
+        why.ok().out_has("cause: ").out_has("was lost").out_has(self.victim.short_id());
+    }
+
+    /// The machine that was lost has taken everything of the instance away.
+    #[track_caller]
+    fn is_given_up(&self) {
+        eventually("the returned machine has given the unit up", 15, || {
+            let left = self.victim.run("ls /var/lib/flota/agent/units /run/systemd/system | grep web@");
+            if left.stdout.is_empty() { Ok(()) } else { Err(left.to_string()) }
+        });
+    }
+}
 
 #[test]
 #[ignore = "needs root and lab machines; run by cargo xtask test"]
 fn a_lost_machines_instance_moves_and_the_machine_gives_it_up_when_it_returns() {
     let cluster = cluster();
-    let m1 = cluster.m1();
-    m1.write("web@.service", texts::WEB);
-    m1.run("flota start web@1 web@2").ok();
-    let place = |number: u8| cluster.place(&format!("web@{number}.service")).unwrap();
-    // The one that is lost must not be the one with the store.
-    let (lost, stays) = if place(1).name == "m1" { (2, 1) } else { (1, 2) };
-    let (victim, keeper) = (place(lost), place(stays));
-    let third = cluster.nodes().into_iter().find(|node| ![victim.name, keeper.name].contains(&node.name)).unwrap();
-    cluster.page_answers(victim, 20);
-    cluster.page_answers(keeper, 20);
-    let untouched = Witness::of(&[keeper]);
+    let pair = Pair::start(&cluster);
+    let untouched = Witness::of(&[pair.keeper]);
+    cluster.lab().kill(pair.victim.name).unwrap();
+    pair.moves(&cluster);
+    untouched.unchanged(&[pair.keeper], "another machine was lost");
 
-    cluster.lab().kill(victim.name).unwrap();
-    let page = cluster.page_answers(third, 30);
-    assert!(page.starts_with(&format!("Flota web {lost} in container ")), "{page}");
-    let unit = format!("web@{lost}.service");
-    eventually("the list shows it on the third machine", 5, || {
-        let list = m1.run("flota list-units");
-        let row = format!("{unit}  {}  active  running", third.legend());
-        if list.stdout.contains(&row) { Ok(()) } else { Err(list.to_string()) }
-    });
-    m1.run(&format!("flota why {unit}")).ok().out_has("cause: ").out_has("was lost").out_has(&victim.id[..8]);
-    untouched.unchanged(&[keeper], "another machine was lost");
-
-    let moved = Witness::of(&[third]);
-    cluster.lab().start(victim.name, &mut Silent).unwrap();
+    let moved = Witness::of(&[pair.third]);
+    cluster.lab().start(pair.victim.name, &mut Silent).unwrap();
     cluster.together();
-    let container = format!("web-{lost}");
-    holds_for(5, || one_copy(&cluster, &container, third.name));
-    eventually("the returned machine has given the unit up", 10, || {
-        let left = victim.run("ls /var/lib/flota/agent/units /run/systemd/system | grep web@");
-        if left.stdout.is_empty() { Ok(()) } else { Err(left.to_string()) }
-    });
+    holds_for(5, || one_copy(&cluster, &pair.container(), pair.third.name));
+    pair.is_given_up();
     // Not even for a moment was there a second copy.
-    let log = victim.ask(&format!("journalctl --boot --no-pager --output cat --unit {unit}"));
+    let unit = pair.unit();
+    let log = pair.victim.ask(&format!("journalctl --boot --no-pager --output cat --unit {unit}"));
     assert!(!log.contains("Start"), "the returned machine started what had moved:\n{log}");
-    assert_eq!(cluster.place(&unit).unwrap().name, third.name, "the returned machine took the unit back");
-    moved.unchanged(&[third], "the lost machine returned");
-    untouched.unchanged(&[keeper], "the lost machine returned");
+    assert_eq!(cluster.place(&unit).unwrap().name, pair.third.name, "the returned machine took the unit back");
+    moved.unchanged(&[pair.third], "the lost machine returned");
+    untouched.unchanged(&[pair.keeper], "the lost machine returned");
+}
+
+#[test]
+#[ignore = "needs root and lab machines; run by cargo xtask test"]
+fn a_machine_that_is_cut_off_runs_on_and_gives_up_what_moved_when_it_is_back() {
+    let cluster = cluster();
+    let pair = Pair::start(&cluster);
+    let untouched = Witness::of(&[pair.keeper]);
+    let cut_off = Witness::of(&[pair.victim]);
+    cluster.lab().cut(pair.victim.name).unwrap();
+    pair.moves(&cluster);
+    // Nobody told it to stop anything: silence is no order.
+    cut_off.unchanged(&[pair.victim], "its network was cut");
+    let asked = pair.victim.run("flota list-units");
+    asked.code(69).out("");
+    assert!(asked.took < Duration::from_secs(12), "{asked}");
+
+    let moved = Witness::of(&[pair.third]);
+    cluster.lab().heal(pair.victim.name).unwrap();
+    pair.is_given_up();
+    cluster.together();
+    one_copy(&cluster, &pair.container(), pair.third.name);
+    moved.unchanged(&[pair.third], "the network was mended");
+    untouched.unchanged(&[pair.keeper], "the network was mended");
 }
 
 /// The container runs on that machine and on no other.
@@ -118,6 +178,6 @@ fn after_a_power_cut_of_the_whole_cluster_everything_runs_where_it_was() {
 }
 
 fn boot_ids(cluster: &Cluster) -> BTreeMap<String, String> {
-    let id = |node: flota_e2e::Node<'_>| node.ask("cat /proc/sys/kernel/random/boot_id");
+    let id = |node: Node<'_>| node.ask("cat /proc/sys/kernel/random/boot_id");
     cluster.nodes().into_iter().map(|node| (node.name.to_owned(), id(node))).collect()
 }

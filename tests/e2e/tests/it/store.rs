@@ -145,7 +145,15 @@ fn a_full_disk_refuses_submits_clearly_and_loses_nothing() {
         .code(1)
         .out("")
         .err_has("Error creating units: unit late.service: ")
-        .err_has("space");
+        .err_has("free space on the store's disk");
+    let option = format!(r#"{{"section":"Service","name":"ExecStart","value":"/bin/echo {}"}}"#, "x".repeat(64 << 10));
+    m1.write("late.json", format!(r#"{{"desiredState":"inactive","options":[{option}]}}"#));
+    m1.run(
+        "curl --silent --output /dev/null --write-out '%{http_code}' --unix-socket /run/flota/api.sock \
+         --header 'Content-Type: application/json' --upload-file late.json http://flota/fleet/v1/units/late.service",
+    )
+    .ok()
+    .out("507");
     assert_eq!(m1.ask("flota list-unit-files"), files, "the refused unit is there");
     m1.run("flota list-units --no-legend").ok().out(&list);
     m1.run("flota destroy before.service").ok().out("Destroyed before.service\n");
