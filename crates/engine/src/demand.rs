@@ -1,6 +1,7 @@
 //! What each unit asks for: its desired state and placement requirements, parsed once per content.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flota_registry::{ClusterSnapshot, DesiredState, Key, TargetState};
 use flota_unit::{Requirements, UnitHash, UnitName};
@@ -23,6 +24,8 @@ pub(crate) struct Demands {
     frozen: BTreeMap<UnitName, Requirements>,
     /// The units that replace others.
     replacers: BTreeSet<UnitName>,
+    /// The units that need this one beside them, through `MachineOf=`.
+    followers: BTreeMap<UnitName, BTreeSet<UnitName>>,
 }
 
 impl Demands {
@@ -52,8 +55,25 @@ impl Demands {
             self.wanted.insert(name.clone(), Demand { hash, target, requirements });
         }
         self.frozen = frozen(snapshot, &unreadable);
+        self.followers = self.all_followers();
         self.replacers =
             self.readable().filter(|(_, _, it)| !it.replaces.is_empty()).map(|(name, ..)| name.clone()).collect();
+    }
+
+    fn all_followers(&self) -> BTreeMap<UnitName, BTreeSet<UnitName>> {
+        let mut followers: BTreeMap<UnitName, BTreeSet<UnitName>> = BTreeMap::new();
+        for (name, _, needs) in self.readable() {
+            for peer in &needs.machine_of {
+                followers.entry(peer.clone()).or_default().insert(name.clone());
+            }
+        }
+        followers
+    }
+
+    /// The units that `MachineOf=` ties to this one directly, in either direction.
+    pub(crate) fn tied(&self, name: &UnitName) -> impl Iterator<Item = &UnitName> {
+        let peers = self.judged(name).into_iter().flat_map(|needs| &needs.machine_of);
+        self.followers.get(name).into_iter().flatten().chain(peers)
     }
 
     pub(crate) fn get(&self, name: &UnitName) -> Option<&Demand> {
@@ -94,6 +114,19 @@ impl Demands {
         false
     }
 
+    /// The way along `MachineOf=` from the unit back to itself, if there is one.
+    pub(crate) fn peer_circle(&self, name: &UnitName) -> Option<Vec<UnitName>> {
+        circle(name, |at| self.requirements(at).map_or_else(Vec::new, |needs| needs.machine_of.iter().collect()))
+    }
+
+    /// The way along `Replaces=` from the unit back to itself, if there is one.
+    pub(crate) fn replaces_circle(&self, name: &UnitName) -> Option<Vec<UnitName>> {
+        circle(name, |at| {
+            let Some(needs) = self.requirements(at) else { return Vec::new() };
+            self.replacers.iter().filter(|other| *other != at && needs.replaces_unit(other)).collect()
+        })
+    }
+
     /// The unit that a unit with these `needs` would send away although it must be beside it, if only for the sake
     /// of another peer: wherever it went, it would drive itself out.
     pub(crate) fn replaced_peer<'s>(&'s self, name: &UnitName, needs: &'s Requirements) -> Option<&'s UnitName> {
@@ -113,6 +146,28 @@ impl Demands {
             peers.extend(&open.pop()?.machine_of);
         }
     }
+}
+
+/// The shortest way along `next` from a unit back to itself.
+fn circle<'a>(start: &'a UnitName, next: impl Fn(&UnitName) -> Vec<&'a UnitName>) -> Option<Vec<UnitName>> {
+    let mut came_from: BTreeMap<&UnitName, &UnitName> = BTreeMap::new();
+    let mut open = VecDeque::from([start]);
+    while let Some(at) = open.pop_front() {
+        for step in next(at) {
+            if step == start {
+                let back = std::iter::successors(Some(at), |at| came_from.get(at).copied());
+                let mut way: Vec<UnitName> = back.cloned().collect();
+                way.reverse();
+                way.push(start.clone());
+                return Some(way);
+            }
+            if let Entry::Vacant(place) = came_from.entry(step) {
+                place.insert(at);
+                open.push_back(step);
+            }
+        }
+    }
+    None
 }
 
 fn frozen(snapshot: &ClusterSnapshot, unreadable: &BTreeSet<&UnitName>) -> BTreeMap<UnitName, Requirements> {

@@ -49,15 +49,12 @@ impl<'a> Group<'a> {
         let mut company = self.others.clone();
         company.insert(self.first);
         loop {
-            let unfit: Vec<&UnitName> = company
-                .iter()
-                .copied()
-                .filter(|unit| *unit != self.first && !self.joins(unit, id, &company, demands, board))
-                .collect();
-            if unfit.is_empty() {
-                return company.len() - 1;
+            let joins = |unit: &&UnitName| *unit == self.first || self.joins(unit, id, &company, demands, board);
+            let left: BTreeSet<&UnitName> = company.iter().copied().filter(joins).collect();
+            if left.len() == company.len() {
+                return left.len() - 1;
             }
-            unfit.iter().for_each(|unit| drop(company.remove(unit)));
+            company = left;
         }
     }
 

@@ -23,7 +23,7 @@ fn within_the_grace_nothing_moves_and_after_it_everything_does() {
     cluster.pass(200);
     assert_eq!(cluster.places("b.service"), [1]);
     let cause = cluster.schedule(1).unwrap().units["b.service"].cause.clone();
-    assert_eq!(cause, "machine 00000002 was lost; the only eligible machine");
+    assert_eq!(cause, "machine 00000002 was lost; fewest units");
 }
 
 #[test]

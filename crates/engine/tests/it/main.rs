@@ -5,12 +5,14 @@
 mod checker;
 mod cluster;
 mod failure;
+mod groups;
 mod leader;
 #[path = "../../../agent/tests/it/machine.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "the agent's tests use the rest of it")]
 mod machine;
 mod metadata;
 mod options;
+mod oracle;
 mod passes;
 mod placement;
 mod store;
