@@ -24,6 +24,7 @@ use crate::disk::DataDir;
 use crate::session::Session;
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
+use crate::tasks::reload::{announcement, on_hangup};
 use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
 use crate::{http, identity, logging};
 
@@ -39,12 +40,14 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     // Before any thread: taking the sockets over changes the environment.
     let inherited = inherited_listeners()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
-    let ended = runtime.block_on(serve(config, inherited));
+    let ended = runtime.block_on(serve(config, options, inherited));
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
-async fn serve(config: Config, inherited: Vec<StdUnixListener>) -> anyhow::Result<()> {
+async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>) -> anyhow::Result<()> {
+    // From now on, for whoever sends SIGHUP expects the daemon to survive it.
+    let hangups = signal(SignalKind::hangup()).context("cannot catch SIGHUP")?;
     let me = identity::machine_id()?;
     let notifier = Notifier::from_env();
     let data = DataDir::open(&config.data_dir)?;
@@ -60,7 +63,9 @@ async fn serve(config: Config, inherited: Vec<StdUnixListener>) -> anyhow::Resul
         }
         StoreChoice::Remote => None,
     };
-    spawn_tasks(&config, &me, &data, listeners, &tasks, &shutdown).await?;
+    let (announced, machine) = watch::channel(announcement(&config)?);
+    spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown).await?;
+    tasks.spawn(on_hangup(hangups, options, announced, shutdown.clone()));
     notifier.ready();
     info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
 
@@ -91,19 +96,13 @@ async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Resul
 async fn spawn_tasks(
     config: &Config,
     me: &MachineId,
+    machine: watch::Receiver<Machine>,
     data: &DataDir,
     listeners: Vec<UnixListener>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let boot_id = identity::boot_id()?;
-    let machine = Machine {
-        address: config.address.clone().map_or_else(identity::default_address, Ok)?,
-        metadata: config.metadata.clone(),
-        capacity: identity::capacity(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        boot_id: boot_id.clone(),
-    };
+    let boot_id = machine.borrow().boot_id.clone();
     let client = StoreClient::new(&config.client).await?;
     let clock = Clock::start();
     let (engine_in, engine_out) = mpsc::channel(MAX_QUEUED_EVENTS);

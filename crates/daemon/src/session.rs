@@ -34,7 +34,8 @@ pub type LinkWatch = watch::Receiver<Option<Link>>;
 pub struct Session {
     pub client: StoreClient,
     pub me: MachineId,
-    pub machine: Machine,
+    /// What it announces; a new value is announced at once.
+    pub machine: watch::Receiver<Machine>,
     pub ttl: Duration,
     pub link: watch::Sender<Option<Link>>,
     pub leader: watch::Sender<Option<MachineId>>,
@@ -81,7 +82,8 @@ impl Session {
         let cluster = self.ensure_cluster().await?;
         let (id, keep_alive) = self.take_lease(*lease).await?;
         *lease = Some(id);
-        self.client.commit(&put_machine(&self.me, &self.machine, id)).await.context("cannot announce this machine")?;
+        let mut machine = self.machine.clone();
+        self.announce(&mut machine, id).await?;
 
         let (leader_at, leader) = self.client.get(&Key::Leader.to_string()).await?;
         let (schedule_at, schedule) = self.client.get(&Key::Schedule(self.me.clone()).to_string()).await?;
@@ -104,6 +106,7 @@ impl Session {
         loop {
             tokio::select! {
                 error = &mut renewal => return Err(error).context("cannot renew the lease"),
+                Ok(()) = machine.changed() => self.announce(&mut machine, id).await?,
                 batch = leader_watch.next() => {
                     for change in batch?.changes {
                         let leader = match &change {
@@ -153,6 +156,12 @@ impl Session {
         }
         let lease = self.client.grant(self.ttl).await.context("cannot take a lease")?;
         Ok((lease, self.client.keep_alive(lease).await?))
+    }
+
+    async fn announce(&self, machine: &mut watch::Receiver<Machine>, lease: LeaseId) -> anyhow::Result<()> {
+        let machine = machine.borrow_and_update().clone();
+        self.client.commit(&put_machine(&self.me, &machine, lease)).await.context("cannot announce this machine")?;
+        Ok(())
     }
 
     fn note_leader(&self, leader: Option<&Entry<Leader>>) {

@@ -134,12 +134,12 @@ async fn enable(systemd: &Systemd, dir: &AgentDir, units: &[Linked], results: &m
             results.failed.insert(unit.clone(), format!("cannot remove its links: {error}"));
             continue;
         }
-        match systemd.link(std::slice::from_ref(path)).await {
-            Ok(()) => {
-                drop(results.not_enabled.insert(unit.clone(), format!("its [Install] is not applied: {error:#}")))
-            }
-            Err(error) => drop(results.failed.insert(unit.clone(), format!("{error:#}"))),
-        }
+        let refused = format!("its [Install] is not applied: {error:#}");
+        let told = match systemd.link(std::slice::from_ref(path)).await {
+            Ok(()) => results.not_enabled.insert(unit.clone(), refused),
+            Err(error) => results.failed.insert(unit.clone(), format!("{error:#}")),
+        };
+        debug_assert!(told.is_none(), "each unit is told of once");
     }
 }
 

@@ -22,12 +22,11 @@ struct Asks {
 impl Asks {
     /// Lists of several values are written quoted, or as lines of their own.
     fn text(&self, quoted: bool) -> String {
-        let line = |(option, values): &(&str, Vec<String>)| match (quoted, values.as_slice()) {
-            (true, [_, _, ..]) => {
+        let line = |(option, values): &(&str, Vec<String>)| {
+            if quoted && values.len() > 1 {
                 let list: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
                 format!("{option}={}\n", list.join(" "))
-            }
-            _ => {
+            } else {
                 let lines: Vec<String> = values.iter().map(|value| format!("{option}={value}\n")).collect();
                 lines.concat()
             }
