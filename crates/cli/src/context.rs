@@ -91,11 +91,6 @@ impl<'a, 'b> Context<'a, 'b> {
         })
     }
 
-    /// Something has to be tidied up in the end, even when a signal ends the command.
-    pub fn has_tunnel(&self) -> bool {
-        self.tunnel.is_some()
-    }
-
     /// Adds what there is to say about a tunnel to a daemon that does not answer.
     pub fn explain(&self, failure: Failure) -> Failure {
         match &self.tunnel {

@@ -188,15 +188,18 @@ fn dispatch(
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::FAILURE, format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(async {
+    // Without a tunnel there is nothing to tidy up, and a signal does what it always does.
+    let untidy = settings.tunnel.is_some();
+    let command = async {
         let mut context = Context::open(style, settings, printer).await?;
-        let has_tunnel = context.has_tunnel();
-        let result = tokio::select! {
-            result = commands::run(&mut context, cli.verb) => result,
-            // Without a tunnel there is nothing to tidy up, and the signal does what it always does.
-            () = interrupted(), if has_tunnel => Ok(Exit::INTERRUPTED),
-        };
+        let result = commands::run(&mut context, cli.verb).await;
         result.map_err(|failure| context.explain(failure))
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            result = command => result,
+            () = interrupted(), if untidy => Ok(Exit::INTERRUPTED),
+        }
     })
 }
 

@@ -1,5 +1,7 @@
 //! `--tunnel` with a stand-in for ssh that forwards a socket by linking it.
 
+use std::time::{Duration, Instant};
+
 use crate::cluster::Cluster;
 
 const SSH: &str = r#"
@@ -49,8 +51,15 @@ fn the_api_through_ssh() {
     assert_eq!(calls(&cluster), [expected]);
     // The tunnel ends with the command.
     let pid = std::fs::read_to_string(cluster.path("pid")).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z "), "still there: {stat}");
+    let gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !gone() {
+        assert!(Instant::now() < deadline, "ssh is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     os::unix::net::UnixListener,
     path::Path,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 const FLOTA: &str = env!("CARGO_BIN_EXE_flota");
@@ -65,4 +66,45 @@ fn the_name_decides_the_layout() {
     assert_eq!(output.stdout, format!("fleetctl version {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
     let output = Command::new(FLOTA).arg("--version").output().unwrap();
     assert_eq!(output.stdout, format!("flota {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+}
+
+/// Runs `flota --tunnel` until its ssh is there, interrupts it, and returns its exit code.
+fn interrupted(directory: &Path, script: &str) -> Option<i32> {
+    use std::os::unix::fs::PermissionsExt;
+    let (ssh, ready, scratch) = (directory.join("ssh"), directory.join("ready"), directory.join("tmp"));
+    std::fs::write(&ssh, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(&scratch).unwrap();
+    let arguments = ["--tunnel=gate", "--endpoint=unix:///nonexistent/api.sock", "list-units"];
+    let mut command = Command::new(FLOTA);
+    command.args(arguments).env("PATH", directory).env("READY", &ready).env("TMPDIR", &scratch);
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !ready.exists() {
+        assert!(Instant::now() < deadline, "ssh was not called");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1);
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let code = child.wait().unwrap().code();
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "left behind");
+    code
+}
+
+#[test]
+fn an_interrupted_tunnel_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(interrupted(directory.path(), "echo $$ > $READY; exec sleep 60"), Some(130));
+    // ssh has been ended too.
+    let pid = std::fs::read_to_string(directory.path().join("ready")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // Nobody may have asked yet how it ended.
+        if stat.is_empty() || stat.contains("(sleep) Z") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still there: {stat}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
