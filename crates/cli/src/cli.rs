@@ -25,8 +25,10 @@ pub use self::{global::Global, host::*, verbs::*};
         flota why web@1.service       why it runs there, or why nowhere\n  \
         flota journal -f web@1        its log, from whatever machine it is on\n  \
         flota destroy web@1           stop it and forget it\n\n\
-        Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 refused or unknown, 2 usage, 3 no machine can take\n\
-        the unit, 4 the unit failed, 5 not within --block-attempts, 65 bad unit file, 69 no daemon at the endpoint."
+        Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 refused or unknown,\n\
+        2 usage, 3 no machine can take the unit, 4 the unit failed, 5 not within\n\
+        --block-attempts, 65 bad unit file, 69 no daemon at the endpoint. Those of systemctl,\n\
+        journalctl and remote commands are passed on."
 )]
 pub struct Cli {
     /// Options that every verb knows.

@@ -95,7 +95,7 @@ fn fleets_help(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// The command as it is for `style`.
 pub(crate) fn command(style: Style) -> clap::Command {
     let version = Arg::new("version").long("version").short('v').short_alias('V').action(ArgAction::Version);
-    let command = Cli::command().arg(version.help("Print the version"));
+    let command = Cli::command().arg(version.help("Print the version").help_heading(None::<&str>));
     match style {
         Style::Flota => command,
         Style::Fleetctl => FLOTA_ONLY

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// Options that every verb knows.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Options of every verb (also as FLEETCTL_..., for example FLEETCTL_TUNNEL)")]
+#[command(next_help_heading = "Connection (each also from the environment, such as FLEETCTL_TUNNEL)")]
 pub struct Global {
     /// The daemon to ask: unix:///path/to/socket or http://host:port
     ///
@@ -20,21 +20,21 @@ pub struct Global {
     #[arg(long, global = true, value_name = "[USER@]HOST[:PORT]")]
     pub tunnel: Option<String>,
     /// The user on other machines [default: as ssh is configured]
-    #[arg(long, global = true, value_name = "USER")]
+    #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
     pub ssh_username: Option<String>,
     /// How long ssh may take to connect [default: as ssh is configured]
-    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(long, global = true, value_name = "SECONDS", hide_short_help = true)]
     pub ssh_timeout: Option<String>,
     /// The file of known host keys [default: as ssh is configured]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub known_hosts_file: Option<String>,
     /// `=false` lets ssh connect to machines whose host key is unknown or has changed
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
+          default_missing_value = "true", hide_short_help = true)]
     pub strict_host_key_checking: Option<String>,
     /// Say which endpoint is asked and which programs are run
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
+          default_missing_value = "true", hide_short_help = true)]
     pub debug: Option<String>,
 
     /// `API`; fleet's other driver spoke to etcd itself
