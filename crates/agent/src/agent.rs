@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flota_registry::{Generation, Millis, Report, Schedule, TargetState};
-use flota_unit::{UnitHash, UnitName};
+use flota_unit::{UnitHash, UnitKind, UnitName};
 
 use crate::event::{Effect, Event, FileResults, Installed, JobResult, Observation, Token};
 use crate::held::Held;
@@ -244,6 +244,7 @@ impl Agent {
         self.files_in_flight = false;
         let asked = Token(self.tokens);
         let mut gone = Vec::new();
+        let mut arrived = BTreeSet::new();
         for (unit, local) in &mut self.units {
             let Some(Busy::Files { becomes }) = local.busy else { continue };
             local.forget_states(asked);
@@ -254,10 +255,13 @@ impl Agent {
             local.trouble = None;
             local.not_enabled = results.not_enabled.remove(unit);
             local.installed = becomes.map(|hash| Installed { hash, linked: true });
-            if becomes.is_none() {
-                gone.push(unit.clone());
+            match becomes {
+                None => gone.push(unit.clone()),
+                Some(_) if unit.kind() == UnitKind::Service => drop(arrived.insert(unit.stem().to_owned())),
+                Some(_) => {}
             }
         }
+        self.retry_activators(&arrived);
         for unit in gone {
             self.units.remove(&unit);
         }
@@ -267,6 +271,20 @@ impl Agent {
             schedule.filter(|(name, unit)| self.units.get(*name).is_none_or(|it| it.needs_text(Order::from(*unit))));
         let needed: BTreeSet<UnitHash> = uninstalled.map(|(_, unit)| unit.hash).collect();
         self.texts.retain(|hash, _| needed.contains(hash));
+    }
+
+    /// systemd starts no socket, timer or path whose service it does not know. Now that these services are here, those
+    /// that failed are started again.
+    fn retry_activators(&mut self, services: &BTreeSet<String>) {
+        for (unit, local) in &mut self.units {
+            let activates = matches!(unit.kind(), UnitKind::Socket | UnitKind::Timer | UnitKind::Path);
+            let failed = local.trouble.as_ref().is_some_and(|trouble| trouble.retry_at.is_none());
+            if activates && failed && services.contains(unit.stem()) {
+                local.trouble = None;
+                local.recheck = true;
+                self.held.started.remove(unit);
+            }
+        }
     }
 
     fn finish_start(&mut self, now: Millis, unit: &UnitName, result: JobResult) {

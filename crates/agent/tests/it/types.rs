@@ -48,6 +48,23 @@ fn a_service_waits_until_its_socket_is_open() {
 }
 
 #[test]
+fn what_came_before_its_service_starts_when_that_comes() {
+    for kind in ["socket", "timer", "path"] {
+        let unit = format!("web.{kind}");
+        let mut machine = machine();
+        machine.broken_starts.insert(name(&unit));
+        machine.schedule(&schedule(1, &[(&unit, 2, LAUNCHED)]));
+        machine.pass(60_000);
+        assert_eq!(machine.count("start"), 1, "trying again without the service is no answer");
+        machine.broken_starts.clear();
+        machine.schedule(&schedule(2, &[(SERVICE, 1, LAUNCHED), (&unit, 2, LAUNCHED)]));
+        machine.pass(1_000);
+        assert_runs(&machine, &[(&unit, 2), (SERVICE, 1)]);
+        assert_eq!(problem(&machine, &unit), None);
+    }
+}
+
+#[test]
 fn a_socket_that_hangs_or_fails_does_not_hold_its_service_up_for_ever() {
     let mut machine = machine();
     machine.hanging.insert(name(SOCKET));
