@@ -8,7 +8,7 @@ use flota_unit::{UnitHash, UnitKind, UnitName};
 use crate::event::{Effect, Event, FileResults, Installed, JobResult, Observation, Token};
 use crate::held::Held;
 use crate::local::{Busy, Local, Order, SLOW_JOB};
-use crate::report::REPORT_INTERVAL;
+use crate::report::ReportRate;
 
 /// How long the note that a unit was started may wait to be written together with others. Should the daemon end
 /// before, it finds the unit running and takes it over.
@@ -38,7 +38,7 @@ pub struct Agent {
     unsaved: Option<Millis>,
     pub(crate) refused: Option<String>,
     pub(crate) published: Option<Report>,
-    pub(crate) published_at: Option<Millis>,
+    pub(crate) report_rate: ReportRate,
     /// Whether the store is to be told even what it was told before.
     pub(crate) republish: bool,
 }
@@ -58,7 +58,7 @@ impl Agent {
     pub fn deadline(&self, now: Millis) -> Option<Millis> {
         let retries = self.units.values().filter_map(|local| local.trouble.as_ref()?.retry_at);
         let jobs = self.units.values().filter_map(Local::job_since).filter(|_| self.crowded);
-        let report = self.published_at.map(|at| at.plus(REPORT_INTERVAL));
+        let report = Some(self.report_rate.next());
         let others = [report, self.batch_due, self.unsaved, self.patient_until];
         let all = retries.chain(jobs.map(|since| since.plus(SLOW_JOB))).chain(others.into_iter().flatten());
         all.filter(|at| *at > now).min()

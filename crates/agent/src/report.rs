@@ -7,8 +7,28 @@ use crate::agent::Agent;
 use crate::event::Effect;
 use crate::local::Local;
 
-/// Least time between two reports: at most ten a second.
-pub(crate) const REPORT_INTERVAL: Millis = Millis(100);
+/// Reports in a row that go out at once; a unit that starts makes two or three.
+const REPORT_BURST: u64 = 5;
+/// After a burst one more report may go out this often. Burst and interval together: at most ten in any second.
+const REPORT_INTERVAL: Millis = Millis(200);
+
+/// How often the agent reports.
+#[derive(Debug, Default)]
+pub(crate) struct ReportRate {
+    /// When the burst is whole again.
+    whole_at: Millis,
+}
+
+impl ReportRate {
+    /// From when on a report may go out.
+    pub(crate) fn next(&self) -> Millis {
+        Millis(self.whole_at.0.saturating_sub((REPORT_BURST - 1) * REPORT_INTERVAL.0))
+    }
+
+    fn spend(&mut self, now: Millis) {
+        self.whole_at = self.whole_at.max(now).plus(REPORT_INTERVAL);
+    }
+}
 
 /// What a person should know of the unit, the worst first.
 fn problem(unit: &UnitName, local: &Local) -> Option<String> {
@@ -36,10 +56,10 @@ impl Agent {
         Report { generation: self.generation(), units, problem: self.refused.clone() }
     }
 
-    /// Publishes the report when it says something new, no more often than [`REPORT_INTERVAL`]. Units whose states
+    /// Publishes the report when it says something new, no more often than [`ReportRate`] allows. Units whose states
     /// are being asked for keep the last published word: "unknown for a moment" is no news.
     pub(crate) fn publish(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if !self.republish && self.published_at.is_some_and(|at| now < at.plus(REPORT_INTERVAL)) {
+        if !self.republish && now < self.report_rate.next() {
             return;
         }
         let mut report = self.report();
@@ -51,10 +71,14 @@ impl Agent {
                 unit.since_unix_ms = last.since_unix_ms;
             }
         }
+        // A unit on its way in has nothing to tell yet.
+        report
+            .units
+            .retain(|_, unit| unit.problem.is_some() || (unit.hash.is_some() && unit.states != UnitStates::default()));
         if self.republish || self.published.as_ref() != Some(&report) {
             self.republish = false;
             self.published = Some(report.clone());
-            self.published_at = Some(now);
+            self.report_rate.spend(now);
             effects.push(Effect::Publish(report));
         }
     }
