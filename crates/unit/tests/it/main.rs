@@ -6,6 +6,7 @@ mod diagnostics;
 mod files;
 mod fleet;
 mod globs;
+mod kinds;
 mod limits;
 mod names;
 mod properties;

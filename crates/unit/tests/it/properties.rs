@@ -113,6 +113,77 @@ fn check_file(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// How a person may write a list of values.
+#[derive(Debug, Clone, Copy)]
+enum Style {
+    Lines,
+    Quoted,
+    QuotedOverLines,
+    QuotedOneByOne,
+}
+
+/// Lines of one option that mean exactly these values, after others that a reset takes back.
+fn written(option: &str, values: &[String], style: Style, taken_back: &[String]) -> String {
+    let mut lines: Vec<String> = taken_back.iter().map(|value| format!("{option}={value}\n")).collect();
+    if !taken_back.is_empty() {
+        lines.push(format!("{option}=\n"));
+    }
+    let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+    match style {
+        _ if values.is_empty() => {}
+        Style::Lines => lines.extend(values.iter().map(|value| format!("{option}={value}\n"))),
+        Style::Quoted => lines.push(format!("{option} = {}\n", quoted.join(" "))),
+        Style::QuotedOverLines => lines.push(format!("{option}={}\n", quoted.join(" \\\n# a comment\n  "))),
+        Style::QuotedOneByOne => lines.extend(quoted.iter().map(|value| format!("  {option}=\t{value} \n; x\n"))),
+    }
+    lines.concat()
+}
+
+fn style() -> impl Strategy<Value = Style> {
+    prop_oneof![Just(Style::Lines), Just(Style::Quoted), Just(Style::QuotedOverLines), Just(Style::QuotedOneByOne)]
+}
+
+/// An option with its values, how they are written, and what was written before a reset.
+fn list(option: &'static str, value: &'static str) -> impl Strategy<Value = (&'static str, Vec<String>, String)> {
+    let values = || prop::collection::vec(value, 0..4);
+    (values(), style(), values())
+        .prop_map(move |(values, style, before)| (option, values.clone(), written(option, &values, style, &before)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn lists_mean_the_same_however_they_are_quoted_continued_and_reset(
+        peers in list("MachineOf", "[a-m]{1,4}@?[a-m]{1,2}\\.(service|socket|timer)"),
+        metadata in list("MachineMetadata", "[a-c]=[a-z0-9.]{1,3}"),
+        conflicts in list("Conflicts", "[n-z]{1,3}[*?]"),
+        section in prop_oneof![Just("X-Fleet"), Just("X-Flota")],
+    ) {
+        let text = format!("[Service]\nExecStart=/x\n[{section}]\n{}{}{}", peers.2, metadata.2, conflicts.2);
+        let file = UnitFile::parse(&text).map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))?;
+        let name: UnitName = "other.service".parse().expect("name");
+        let read = |file: &UnitFile| {
+            Requirements::from_unit(&name, file).map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))
+        };
+        let wanted = read(&file)?;
+        let mut expected: Vec<&str> = peers.1.iter().map(String::as_str).collect();
+        expected.sort_unstable();
+        expected.dedup();
+        prop_assert_eq!(wanted.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), expected);
+        let patterns: Vec<&str> = wanted.conflicts.iter().map(Glob::as_str).collect();
+        prop_assert_eq!(patterns, conflicts.1.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut labels: Vec<&str> = metadata.1.iter().map(String::as_str).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        let found = wanted.machine_metadata.iter().flat_map(|(key, values)| values.iter().map(move |it| format!("{key}={it}")));
+        prop_assert_eq!(found.collect::<Vec<_>>(), labels);
+
+        let again = UnitFile::parse(&file.canonical()).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        prop_assert_eq!(read(&again)?, wanted, "the canonical form asks for the same");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 

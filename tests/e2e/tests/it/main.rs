@@ -10,3 +10,4 @@ mod input;
 mod never_kill;
 mod power;
 mod store;
+mod unit_types;
