@@ -281,8 +281,8 @@ fn checked_option(section: &str, name: &str, value: &str) -> Result<(String, Str
     }
     let mut pieces = Vec::new();
     let value = value.trim_matches(BLANKS);
-    let count = lex::lines(value).count();
-    for (index, line) in lex::lines(value).enumerate() {
+    let count = lex::lines_of_part(value).count();
+    for (index, line) in lex::lines_of_part(value).enumerate() {
         if index > 0 && lex::is_comment(line.text) {
             continue;
         }

@@ -39,9 +39,14 @@ impl LogicalLine<'_> {
     }
 }
 
-/// The lines of a text, numbered from 1, without line ends and byte order mark.
-pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let mut rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+/// The lines of a file, numbered from 1, without line ends and byte order mark.
+pub(crate) fn lines(file: &str) -> impl Iterator<Item = Line<'_>> {
+    lines_of_part(file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file))
+}
+
+/// The lines of a part of a file, in which a byte order mark is a character like others.
+pub(crate) fn lines_of_part(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let mut rest = text;
     let mut number = 0;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -15,6 +15,7 @@ mod options;
 mod oracle;
 mod passes;
 mod placement;
+mod rules;
 mod store;
 mod world;
 

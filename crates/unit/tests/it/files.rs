@@ -160,6 +160,13 @@ fn build(list: &[(&str, &str, &str)]) -> Result<UnitFile, Vec<Diagnostic>> {
 }
 
 #[test]
+fn a_byte_order_mark_is_one_only_at_the_start_of_the_file() {
+    let file = UnitFile::parse("[S]\nA=\u{feff}b\n").expect("valid");
+    assert_eq!(build(&[("S", "A", "\u{feff}b")]), Ok(UnitFile::parse(&file.canonical()).expect("valid")));
+    assert_eq!(options("[S]\nA=\u{feff}b\n")[0].2, "\u{feff}b");
+}
+
+#[test]
 fn options_of_the_http_api() {
     let file = build(&[
         ("Service", "ExecStart", "/bin/sleep 100"),

@@ -40,7 +40,8 @@ fn valid_text() -> impl Strategy<Value = String> {
             Just("\\\n".to_owned()),
             Just("\\\n# c\n".to_owned()),
             Just("\\\\".to_owned()),
-            Just("\\ ".to_owned())
+            Just("\\ ".to_owned()),
+            Just("\u{feff}".to_owned())
         ],
         0..6,
     );
