@@ -52,7 +52,7 @@ impl DataDir {
 
     /// The agent's part of the folder.
     pub fn agent(&self) -> AgentDir {
-        AgentDir { root: self.root.join("agent"), runtime: PathBuf::from(RUNTIME_UNITS) }
+        AgentDir::new(&self.root, Path::new(RUNTIME_UNITS))
     }
 }
 
@@ -65,6 +65,11 @@ pub struct AgentDir {
 }
 
 impl AgentDir {
+    /// The agent's part of a data directory, with systemd's folder of links.
+    pub(crate) fn new(data: &Path, runtime: &Path) -> AgentDir {
+        AgentDir { root: data.join("agent"), runtime: runtime.to_owned() }
+    }
+
     /// Reads the agent's memory; an empty one where there is none yet.
     pub fn read_held(&self) -> anyhow::Result<Held> {
         let path = self.held_path();
@@ -266,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _data = DataDir::open(folder.path()).unwrap();
         let runtime = folder.path().join("run");
-        let agent = AgentDir { root: folder.path().join("agent"), runtime: runtime.clone() };
+        let agent = AgentDir::new(folder.path(), &runtime);
         let names: [UnitName; 3] = ["a.service", "b.service", "c.service"].map(|name| name.parse().unwrap());
         for name in &names {
             agent.write_unit(name, "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=x.target\n").unwrap();

@@ -1,7 +1,6 @@
 //! What the agent's operations mean on this machine: files, links, one reload, jobs.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 
 use flota_agent::{FileOp, FileResults, JobResult};
@@ -59,21 +58,18 @@ async fn write_files(dir: AgentDir, ops: Vec<FileOp>, results: &mut FileResults)
     let work = move || {
         let mut failed = BTreeMap::new();
         let changed = ops.iter().filter(|op| !matches!(op, FileOp::Link { .. })).map(FileOp::unit);
-        let unlinked = dir.unlink(&changed.collect::<Vec<_>>());
+        let unlinked =
+            dir.unlink(&changed.collect::<Vec<_>>()).map_err(|error| format!("cannot remove its links: {error}"));
         let mut done = Vec::with_capacity(ops.len());
         let mut written = Written::default();
         for op in ops {
-            let linked = (op.unit().clone(), dir.unit_path(op.unit()));
-            match unlinked
-                .as_ref()
-                .map_err(|error| io::Error::other(error.to_string()))
-                .and_then(|()| write_file(&dir, &op))
-            {
+            let file = (op.unit().clone(), dir.unit_path(op.unit()));
+            match unlinked.clone().and_then(|()| write_file(&dir, &op)) {
                 Ok(Kind::Gone) => {}
-                Ok(Kind::Plain) => written.plain.push(linked),
-                Ok(Kind::WithInstall) => written.with_install.push(linked),
-                Err(error) => {
-                    failed.insert(linked.0, format!("cannot write its unit file: {error}"));
+                Ok(Kind::Plain) => written.plain.push(file),
+                Ok(Kind::WithInstall) => written.with_install.push(file),
+                Err(why) => {
+                    failed.insert(file.0, why);
                     continue;
                 }
             }
@@ -93,16 +89,18 @@ enum Kind {
     WithInstall,
 }
 
-fn write_file(dir: &AgentDir, op: &FileOp) -> io::Result<Kind> {
-    match op {
-        FileOp::Install { unit, text } => dir.write_unit(unit, text)?,
-        FileOp::Remove { unit } => {
-            dir.remove_unit(unit)?;
-            return Ok(Kind::Gone);
-        }
-        FileOp::Link { .. } => {}
-    }
-    Ok(if dir.has_install(op.unit()) { Kind::WithInstall } else { Kind::Plain })
+fn write_file(dir: &AgentDir, op: &FileOp) -> Result<Kind, String> {
+    let written = match op {
+        FileOp::Install { unit, text } => dir.write_unit(unit, text),
+        FileOp::Remove { unit } => dir.remove_unit(unit),
+        FileOp::Link { .. } => Ok(()),
+    };
+    written.map_err(|error| format!("cannot write its unit file: {error}"))?;
+    Ok(match op {
+        FileOp::Remove { .. } => Kind::Gone,
+        op if dir.has_install(op.unit()) => Kind::WithInstall,
+        _ => Kind::Plain,
+    })
 }
 
 /// Links all new files in one call; when systemd refuses that, one by one, to find the culprit.
@@ -165,5 +163,50 @@ fn job_result(verb: &str, outcome: Result<JobOutcome, SystemdError>) -> JobResul
         Ok(other) => JobResult::Failed(format!("systemd's {verb} job ended as `{}`", other.as_str())),
         Err(SystemdError::Disconnected) => JobResult::Lost,
         Err(error) => JobResult::Failed(format!("{error:#}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_systemd::fake::FakeSystemd;
+
+    use super::*;
+    use crate::disk::DataDir;
+
+    const PLAIN: &str = "[Service]\nExecStart=/bin/true\n";
+    const ENABLED: &str = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=x.target\n";
+
+    fn install(unit: &str, text: &str) -> FileOp {
+        FileOp::Install { unit: unit.parse().unwrap(), text: text.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn one_unit_that_fails_to_load_spoils_no_other_of_its_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let _data = DataDir::open(folder.path()).unwrap();
+        let dir = AgentDir::new(folder.path(), &folder.path().join("run"));
+        let fake = FakeSystemd::default();
+        let (systemd, _signals) = Systemd::connect_to(fake.connect().await.unwrap()).await.unwrap();
+        let (_out, systemd) = watch::channel(Some(systemd));
+        fake.refuse_install("bad-install.service");
+        // Its file cannot be written: a folder has its name.
+        std::fs::create_dir(dir.unit_path(&"no-file.service".parse().unwrap())).unwrap();
+
+        let mut ops: Vec<FileOp> =
+            ["a.service", "no-file.service", "z.service"].map(|unit| install(unit, PLAIN)).into();
+        ops.extend(["bad-install.service", "enabled.service"].map(|unit| install(unit, ENABLED)));
+        let results = change_files(systemd, dir, ops).await;
+
+        let names = |map: &BTreeMap<UnitName, String>| map.keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&results.failed), ["no-file.service"]);
+        assert_eq!(names(&results.not_enabled), ["bad-install.service"]);
+        assert!(
+            results.not_enabled.values().all(|why| why.starts_with("its [Install] is not applied: systemd refused"))
+        );
+        let links: Vec<String> = fake.links().into_keys().collect();
+        assert_eq!(links, ["a.service", "bad-install.service", "enabled.service", "z.service"]);
+        let calls = fake.calls();
+        assert!(calls.contains(&"enable enabled.service".to_owned()));
+        assert_eq!(calls.iter().filter(|call| *call == "reload").count(), 1);
     }
 }
