@@ -167,12 +167,12 @@ async fn look(
         Judgement::Overruled(_) => Verdict::Wait("the cluster to take it up".to_owned()),
         Judgement::Restarting if lasted >= RESTART_PATIENCE => {
             let what = "it ends and systemd starts it again, over and over";
-            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), what).await)
+            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), what, "journal").await)
         }
         Judgement::Restarting => Verdict::Wait("systemd to start it again".to_owned()),
         Judgement::Failed(state) => {
             let what = format!("it failed ({state})");
-            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), &what).await)
+            Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, &name, unit.as_ref(), &what, "journal").await)
         }
         Judgement::Unplaced => unplaced(context, goal, &name, lasted, deadline).await?,
         Judgement::Pending(what) if lasted >= PLACE_PATIENCE => {
@@ -238,7 +238,7 @@ async fn stuck(
 ) -> Result<Verdict, Failure> {
     let why = context.client.why(name.as_str()).await.map_err(|error| retrieving(name, &error))?;
     Ok(match why.and_then(|why| why.problem) {
-        Some(problem) => Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, name, unit, &problem).await),
+        Some(problem) => Verdict::Stop(Exit::UNIT_FAILED, failed_on(context, goal, name, unit, &problem, "why").await),
         None => Verdict::Wait(what),
     })
 }
@@ -249,6 +249,7 @@ async fn failed_on(
     name: &UnitName,
     unit: Option<&Unit>,
     what: &str,
+    verb: &str,
 ) -> Vec<String> {
     let machine = match unit {
         Some(unit) => context.legend(&unit.machine_id).await,
@@ -257,7 +258,7 @@ async fn failed_on(
     let program = context.style.program();
     vec![
         report::headline(goal, name, &format!("{what} on {machine}")),
-        format!("hint: see why with: {program} journal {name}"),
+        format!("hint: see why with: {program} {verb} {name}"),
     ]
 }
 

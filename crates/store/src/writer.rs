@@ -167,7 +167,7 @@ impl Writer {
         if !self.shared.no_space.load(Ordering::Relaxed) {
             return Space::Enough;
         }
-        if jobs.iter().any(|job| job.request.grows()) && self.log.take_reserve().is_ok() {
+        if jobs.iter().any(|job| job.request.grows()) && self.log.retake_reserve().is_ok() {
             tracing::info!("there is disk space again: writes go on");
             self.shared.no_space.store(false, Ordering::Relaxed);
             return Space::Enough;

@@ -26,6 +26,8 @@ pub(crate) struct Identity {
 }
 
 pub(crate) const RESERVE_FILE: &str = "reserve";
+/// Made and removed at once, to see whether there is space besides the reserve.
+pub(crate) const SPARE_FILE: &str = "spare";
 
 /// Names of the log's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

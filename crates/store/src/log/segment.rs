@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flota_mvcc::Record;
 
 use super::frame::{Chain, FRAME_HEAD, Head, MAX_FRAME_BYTES};
-use super::{FileName, Identity, RESERVE_FILE};
+use super::{FileName, Identity, RESERVE_FILE, SPARE_FILE};
 use crate::disk::{Append, Disk};
 
 /// A segment longer than this is followed by a new one.
@@ -142,6 +142,18 @@ impl Log {
     /// Sets space aside for a full disk; fails if there is none.
     pub(crate) fn take_reserve(&self) -> io::Result<()> {
         self.disk.reserve(RESERVE_FILE, RESERVE_BYTES)
+    }
+
+    /// Sets the space aside again after it was given up, if as much is free once more: else the very next write would find the disk
+    /// full again.
+    pub(crate) fn retake_reserve(&self) -> io::Result<()> {
+        self.take_reserve()?;
+        let spare = self.disk.reserve(SPARE_FILE, RESERVE_BYTES);
+        let removed = self.disk.remove(SPARE_FILE);
+        if spare.is_err() {
+            self.release_reserve();
+        }
+        spare.and(removed)
     }
 
     /// Gives the space up.
