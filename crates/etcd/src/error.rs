@@ -65,10 +65,10 @@ pub enum EtcdError {
 fn brief(error: &etcd_client::Error) -> String {
     match error {
         etcd_client::Error::GRpcStatus(status) => match std::error::Error::source(status) {
-            Some(source) => root(source),
+            Some(source) => format!("out of reach ({})", root(source)),
             None => status.message().to_owned(),
         },
-        etcd_client::Error::TransportError(error) => root(error),
+        etcd_client::Error::TransportError(error) => format!("out of reach ({})", root(error)),
         other => other.to_string(),
     }
 }
