@@ -20,7 +20,7 @@ use figures::{Figures, Unit};
 
 /// A lab of its own, so that the one that people play with stays as it is.
 const LAB: &str = "bench";
-const SUBNET: &str = "10.78.77.0/24";
+const SUBNET: &str = "10.78.2.0/24";
 const MACHINES: &str = "3";
 
 /// A machine without the store.
