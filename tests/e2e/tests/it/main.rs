@@ -11,3 +11,4 @@ mod never_kill;
 mod power;
 mod store;
 mod unit_types;
+mod verbs;
