@@ -145,8 +145,8 @@ async fn spawn_tasks(
     };
     tasks.spawn(session.run(shutdown.clone()));
 
-    let api = http::Api { me: me.clone(), link: link_watch, leader: leader_watch, generation: generation_watch };
-    tasks.spawn(http::serve(api, listeners, shutdown.clone()));
+    let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, shutdown.clone());
+    tasks.spawn(http::serve(api, listeners));
     Ok(())
 }
 

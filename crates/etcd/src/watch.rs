@@ -1,16 +1,18 @@
 //! Watches: every change of a prefix from a revision on, in order and without gaps.
 
+use std::collections::VecDeque;
+
 use etcd_client::{EventType, WatchOptions, WatchStream};
 use flota_registry::Change;
 
 use crate::client::{CALL_TIMEOUT, MAX_MESSAGE_BYTES, from_wire, prefix_end, within};
 use crate::{EtcdError, StoreClient};
 
-/// Changes that belong together: all of one or more whole revisions. Without changes it is the answer to
+/// Changes that belong together: all of one revision. Without changes it is the answer to
 /// [`Watch::request_progress`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The last revision in it.
+    /// The revision.
     pub revision: i64,
     /// The changes, in order.
     pub changes: Vec<Change>,
@@ -19,6 +21,8 @@ pub struct Batch {
 /// An open watch.
 pub struct Watch {
     stream: WatchStream,
+    /// What came in one response and was not returned yet.
+    ready: VecDeque<Batch>,
 }
 
 impl StoreClient {
@@ -34,7 +38,8 @@ impl StoreClient {
 
     async fn watch(&self, key: &str, options: WatchOptions) -> Result<Watch, EtcdError> {
         let mut client = self.client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Watch { stream: within(CALL_TIMEOUT, client.watch(key, Some(options))).await? })
+        let stream = within(CALL_TIMEOUT, client.watch(key, Some(options))).await?;
+        Ok(Watch { stream, ready: VecDeque::new() })
     }
 }
 
@@ -48,6 +53,9 @@ impl Watch {
     /// Waits for the next changes. After an error the watch is over. Nothing is lost if the wait is dropped.
     pub async fn next(&mut self) -> Result<Batch, EtcdError> {
         loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(batch);
+            }
             let Some(response) = self.stream.message().await? else {
                 return Err(EtcdError::Ended { what: "watch", reason: "stream closed".to_owned() });
             };
@@ -57,29 +65,30 @@ impl Watch {
             if response.canceled() {
                 return Err(EtcdError::Ended { what: "watch", reason: response.cancel_reason().to_owned() });
             }
-            if let Some(batch) = to_batch(&response) {
-                return Ok(batch);
-            }
+            self.ready = to_batches(&response);
         }
     }
 }
 
-/// None for the response that only says that the watch was created.
-fn to_batch(response: &etcd_client::WatchResponse) -> Option<Batch> {
+/// One batch for each revision, in order; none for the response that only says that the watch was created.
+fn to_batches(response: &etcd_client::WatchResponse) -> VecDeque<Batch> {
     if response.events().is_empty() && !response.created() {
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
-        return (revision > 0).then_some(Batch { revision, changes: Vec::new() });
+        return VecDeque::from([Batch { revision, changes: Vec::new() }]);
     }
-    let mut revision = 0;
-    let mut changes = Vec::with_capacity(response.events().len());
+    let mut batches: VecDeque<Batch> = VecDeque::new();
     for event in response.events() {
         let Some(pair) = event.kv() else { continue };
-        revision = revision.max(pair.mod_revision());
+        let revision = pair.mod_revision();
         let Some(pair) = from_wire(pair.clone()) else { continue };
-        changes.push(match event.event_type() {
+        let change = match event.event_type() {
             EventType::Put => Change::Put(pair),
             EventType::Delete => Change::Delete { key: pair.key },
-        });
+        };
+        match batches.back_mut() {
+            Some(batch) if batch.revision == revision => batch.changes.push(change),
+            _ => batches.push_back(Batch { revision, changes: vec![change] }),
+        }
     }
-    (revision > 0).then_some(Batch { revision, changes })
+    batches
 }

@@ -1,23 +1,27 @@
 //! Errors as fleet's clients know them: a status and `{"error":{"code","message"}}`.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flota_api::ErrorBody;
 use flota_api::page::TokenError;
 use flota_etcd::EtcdError;
 use flota_unit::Diagnostic;
 
+use super::precondition::ETag;
+
 /// A request that failed.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     message: String,
+    /// The tag that the unit has now, where that is why.
+    current: Option<ETag>,
 }
 
 impl ApiError {
     pub fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
-        ApiError { status, message: message.into() }
+        ApiError { status, message: message.into(), current: None }
     }
 
     pub fn bad_request(message: impl Into<String>) -> ApiError {
@@ -26,6 +30,19 @@ impl ApiError {
 
     pub fn conflict(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::CONFLICT, message)
+    }
+
+    /// The unit is not what the request's condition says it is.
+    pub fn precondition_failed(message: impl Into<String>, current: Option<ETag>) -> ApiError {
+        ApiError { current, ..ApiError::new(StatusCode::PRECONDITION_FAILED, message) }
+    }
+
+    pub fn internal(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    pub fn contended() -> ApiError {
+        ApiError::conflict("it is being changed by others; try again")
     }
 
     pub fn no_such_unit() -> ApiError {
@@ -46,7 +63,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorBody::new(self.status.as_u16(), self.message))).into_response()
+        let mut response = (self.status, Json(ErrorBody::new(self.status.as_u16(), self.message))).into_response();
+        if let Some(tag) = self.current {
+            response.headers_mut().insert(header::ETAG, tag.header());
+        }
+        response
     }
 }
 
@@ -80,4 +101,13 @@ pub async fn unknown_path() -> ApiError {
 
 pub fn method_not_allowed(supported: &str) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {supported} supported against this resource"))
+}
+
+pub async fn only_get() -> ApiError {
+    method_not_allowed("GET")
+}
+
+/// Of a path that only others stand below.
+pub async fn no_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no method is supported against this resource")
 }

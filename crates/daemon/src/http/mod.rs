@@ -1,17 +1,28 @@
 //! The HTTP API: fleet's v1 paths and Flota's own, on unix sockets.
 
+mod discovery;
 mod error;
+mod events;
+mod extract;
+mod feed;
 mod machines;
+mod metrics;
 mod native;
+mod precondition;
 mod states;
+#[cfg(test)]
+mod tests;
 mod units;
 mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
+use axum::routing::{any, get};
 use flota_api::paths;
 use flota_registry::MachineId;
 use tokio::net::UnixListener;
@@ -20,21 +31,45 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use self::events::Streams;
+use self::extract::MAX_BODY_BYTES;
+use self::feed::FeedSlot;
+use self::metrics::Requests;
 use crate::session::LinkWatch;
 
-/// Largest request body: a unit file of the largest size, as JSON.
-const MAX_BODY_BYTES: usize = 4 << 20;
+/// What every answer says of its server; fleet said `fleetd/` and its version.
+const SERVER: HeaderValue = HeaderValue::from_static(concat!("flota/", env!("CARGO_PKG_VERSION")));
 
 /// What the handlers know.
 pub struct Api {
-    pub me: MachineId,
-    pub link: LinkWatch,
-    pub leader: watch::Receiver<Option<MachineId>>,
-    pub generation: watch::Receiver<u64>,
+    me: MachineId,
+    link: LinkWatch,
+    leader: watch::Receiver<Option<MachineId>>,
+    generation: watch::Receiver<u64>,
+    /// The cluster as requests see it, while there are any.
+    feed: FeedSlot,
+    streams: Streams,
+    requests: Requests,
+    shutdown: CancellationToken,
 }
 
-/// Serves the API on all listeners until `shutdown`; requests under way are finished.
-pub async fn serve(api: Api, listeners: Vec<UnixListener>, shutdown: CancellationToken) {
+impl Api {
+    /// The API of machine `me`; its event streams end with `shutdown`.
+    pub fn new(
+        me: MachineId,
+        link: LinkWatch,
+        leader: watch::Receiver<Option<MachineId>>,
+        generation: watch::Receiver<u64>,
+        shutdown: CancellationToken,
+    ) -> Api {
+        let (feed, streams, requests) = (FeedSlot::default(), Streams::default(), Requests::default());
+        Api { me, link, leader, generation, feed, streams, requests, shutdown }
+    }
+}
+
+/// Serves the API on all listeners until its shutdown; requests under way are finished.
+pub async fn serve(api: Api, listeners: Vec<UnixListener>) {
+    let shutdown = api.shutdown.clone();
     let router = router(Arc::new(api));
     let servers = TaskTracker::new();
     for listener in listeners {
@@ -54,15 +89,29 @@ fn router(api: Arc<Api>) -> Router {
     let v1 = Router::new()
         .route(paths::UNITS, get(units::list).fallback(units::wrong_method_of_list))
         .route(paths::UNIT_ROUTE, get(units::show).put(units::put).delete(units::destroy).fallback(units::wrong_method))
-        .route(paths::STATES, get(states::list).fallback(states::wrong_method))
-        .route(paths::STATE_ROUTE, get(states::show).fallback(states::wrong_method))
-        .route(paths::MACHINES, get(machines::list).fallback(machines::wrong_method));
+        .route(paths::STATES, get(states::list).fallback(error::only_get))
+        .route(paths::STATE_ROUTE, get(states::show).fallback(error::only_get))
+        .route(paths::MACHINES, get(machines::list).patch(machines::patch).fallback(machines::wrong_method))
+        .route(paths::DISCOVERY, get(discovery::show).fallback(discovery::wrong_method));
     Router::new()
+        .route("/", any(error::no_method))
+        .route(paths::PREFIX, any(error::no_method))
+        .route(paths::LEGACY_PREFIX, any(error::no_method))
         .nest(paths::PREFIX, v1.clone())
         .nest(paths::LEGACY_PREFIX, v1)
-        .route(paths::WHY_ROUTE, get(native::why))
-        .route(paths::HEALTH, get(native::health))
+        .route(paths::WHY_ROUTE, get(native::why).fallback(error::only_get))
+        .route(paths::HEALTH, get(native::health).fallback(error::only_get))
+        .route(paths::EVENTS, get(events::stream).fallback(error::only_get))
+        .route(paths::METRICS, get(metrics::show).fallback(error::only_get))
         .fallback(error::unknown_path)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(map_response_with_state(Arc::clone(&api), finish))
         .with_state(api)
+}
+
+/// What every answer has in common.
+async fn finish(State(api): State<Arc<Api>>, mut response: Response) -> Response {
+    api.requests.count(response.status());
+    response.headers_mut().insert(header::SERVER, SERVER);
+    response
 }

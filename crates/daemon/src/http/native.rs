@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use flota_api::native::{Explanation, Health, MachineVerdict};
-use flota_registry::{ClusterSnapshot, DesiredState, MachineId};
+use flota_registry::{DesiredState, MachineId};
 use flota_unit::UnitName;
 
 use super::Api;
 use super::error::ApiError;
-use super::view::{placed, to_v1};
+use super::extract::Name;
+use super::view::{View, to_v1};
 
-pub async fn why(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<Explanation>, ApiError> {
+pub async fn why(State(api): State<Arc<Api>>, Name(name): Name) -> Result<Json<Explanation>, ApiError> {
     let name: UnitName = name.parse().map_err(|_| ApiError::no_such_unit())?;
     // Every unit counts: another one's Conflicts may be the reason.
-    let snapshot = api.cluster().await?;
-    explanation(&snapshot, &name).map(Json).ok_or_else(ApiError::no_such_unit)
+    let feed = api.fresh().await?;
+    explanation(&feed.view(), &name).map(Json).ok_or_else(ApiError::no_such_unit)
 }
 
 pub async fn health(State(api): State<Arc<Api>>) -> Json<Health> {
@@ -41,8 +42,8 @@ pub async fn health(State(api): State<Arc<Api>>) -> Json<Health> {
     Json(health)
 }
 
-fn explanation(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanation> {
-    let explained = flota_engine::explain(snapshot, name)?;
+fn explanation(view: &View, name: &UnitName) -> Option<Explanation> {
+    let explained = flota_engine::explain(&view.snapshot, name)?;
     let machines: Vec<MachineVerdict> = explained
         .verdicts
         .iter()
@@ -53,10 +54,10 @@ fn explanation(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
             reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
         })
         .collect();
-    let place = placed(snapshot, name).map(|(machine, _)| machine.clone());
+    let place = view.placed(name).map(|(machine, _)| machine.clone());
     let cause = explained.scheduled.iter().find(|(machine, _)| Some(machine) == place.as_ref());
     let problem = explained.problem.clone().or_else(|| match (&place, explained.desired) {
-        (Some(machine), _) => problem_on(snapshot, machine, name),
+        (Some(machine), _) => problem_on(view, machine, name),
         (None, DesiredState::Inactive) => None,
         (None, _) if machines.is_empty() => Some("no machine is alive".to_owned()),
         (None, _) if machines.iter().all(|verdict| !verdict.eligible) => Some("no machine can take it".to_owned()),
@@ -73,11 +74,11 @@ fn explanation(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
 }
 
 /// What the machine that has the unit says against it.
-fn problem_on(snapshot: &ClusterSnapshot, machine: &MachineId, name: &UnitName) -> Option<String> {
-    if !snapshot.machines().contains_key(machine) {
+fn problem_on(view: &View, machine: &MachineId, name: &UnitName) -> Option<String> {
+    if !view.snapshot.machines().contains_key(machine) {
         return Some(format!("machine {} does not answer", machine.short()));
     }
-    let report = &snapshot.reports().get(machine)?.value;
+    let report = &view.snapshot.reports().get(machine)?.value;
     let unit = report.units.get(name).and_then(|unit| unit.problem.clone());
     unit.or_else(|| report.problem.clone())
 }

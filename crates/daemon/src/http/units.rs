@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use flota_api::page::{PageToken, paginate};
+use axum::response::{IntoResponse, Response};
+use flota_api::page::{PageToken, page_of};
 use flota_api::v1;
 use flota_etcd::Committed;
 use flota_registry::{DesiredState, DesiredUnit, Entry, Key, KeyValue, destroy_unit, put_unit};
-use flota_unit::{Requirements, UnitFile, UnitName};
+use flota_unit::{NameError, Requirements, UnitFile, UnitName};
 
 use super::Api;
 use super::error::{ApiError, method_not_allowed};
-use super::view::{self, Page, from_v1};
+use super::extract::{Body, Name, Page};
+use super::precondition::{ETag, Preconditions};
+use super::view::from_v1;
 
 /// How often a change is tried anew when somebody else changed the same unit in between.
 const MAX_TRIES: usize = 5;
@@ -28,46 +30,43 @@ pub async fn wrong_method() -> ApiError {
 }
 
 pub async fn list(State(api): State<Arc<Api>>, page: Page) -> Result<Json<v1::UnitPage>, ApiError> {
-    let snapshot = api.cluster().await?;
-    let names: Vec<UnitName> = snapshot.units().keys().cloned().collect();
-    let (names, next) = paginate(&names, page.0);
-    let units = names.iter().filter_map(|name| view::unit(&snapshot, name)).collect();
+    let feed = api.read(&page).await?;
+    let view = feed.view();
+    let units = view.snapshot.units();
+    let (range, next) = page_of(units.len(), page.0);
+    let units = units.keys().skip(range.start).take(range.len()).filter_map(|name| view.unit(name)).collect();
     Ok(Json(v1::UnitPage { units, next_page_token: next.map_or_else(String::new, PageToken::encode) }))
 }
 
-pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<v1::Unit>, ApiError> {
+pub async fn show(State(api): State<Arc<Api>>, Name(name): Name) -> Result<Response, ApiError> {
     // A name that no unit can have is one that no unit has.
     let name: UnitName = name.parse().map_err(|_| ApiError::no_such_unit())?;
-    let snapshot = api.around(&name).await?;
-    view::unit(&snapshot, &name).map(Json).ok_or_else(ApiError::no_such_unit)
+    let feed = api.fresh().await?;
+    let view = feed.view();
+    let entry = view.snapshot.units().get(&name).ok_or_else(ApiError::no_such_unit)?;
+    let unit = view.unit(&name).ok_or_else(ApiError::no_such_unit)?;
+    Ok(tagged(ETag::of(entry), Json(unit)))
 }
 
 pub async fn put(
     State(api): State<Arc<Api>>,
-    Path(name): Path<String>,
+    Name(name): Name,
     headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, ApiError> {
+    body: Body,
+) -> Result<Response, ApiError> {
     check_content_type(&headers)?;
-    let body: v1::Unit = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("unable to decode body: {error}")))?;
-    if !body.name.is_empty() && body.name != name {
-        let message = format!("name in URL \"{name}\" differs from unit name in request body \"{}\"", body.name);
-        return Err(ApiError::bad_request(message));
-    }
-    let name: UnitName =
-        name.parse().map_err(|error: flota_unit::NameError| ApiError::bad_request(error.to_string()))?;
-    let file = submitted_file(&name, &body)?;
-    let wanted = body.desired_state.map(from_v1);
-    if name.is_template() && wanted.is_some_and(|state| state != DesiredState::Inactive) {
-        return Err(ApiError::bad_request(format!("cannot activate template \"{name}\"")));
-    }
+    let preconditions = Preconditions::of(&headers)?;
+    let (name, file, wanted) = submitted(name, &body.json()?)?;
     let client = api.client()?;
     for _ in 0..MAX_TRIES {
         let (_, pair) = client.get(&Key::Unit(name.clone()).to_string()).await?;
         let current = pair.as_ref().map(decode).transpose()?;
-        let Some(change) = decide(file.as_ref(), wanted, current.as_ref())? else {
-            return Ok(StatusCode::NO_CONTENT);
+        let change = decide(file.as_ref(), wanted, current.as_ref())?;
+        preconditions.check(name.as_str(), current.as_ref())?;
+        let change = match (change, &current) {
+            (Some(change), _) => change,
+            (None, Some(current)) => return Ok(tagged(ETag::of(current), StatusCode::NO_CONTENT)),
+            (None, None) => return Ok(StatusCode::NO_CONTENT.into_response()),
         };
         let text = match &file {
             Some(file) => file.clone(),
@@ -75,31 +74,68 @@ pub async fn put(
         };
         let replaced = current.as_ref().is_none_or(|current| current.value.hash != change.hash);
         let txn = put_unit(&name, &change, &text, current.map(|current| current.mod_revision));
-        if let Committed::Yes(_) = client.commit(&txn).await? {
-            return Ok(if replaced { StatusCode::CREATED } else { StatusCode::NO_CONTENT });
+        if let Committed::Yes(revision) = api.commit(&client, &txn).await? {
+            let status = if replaced { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+            return Ok(tagged(ETag::new(revision, &change), status));
         }
     }
-    Err(ApiError::conflict("the unit is being changed by others; try again"))
+    Err(ApiError::contended())
 }
 
-pub async fn destroy(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+/// The answer carries the tag of what is gone.
+pub async fn destroy(State(api): State<Arc<Api>>, Name(name): Name, headers: HeaderMap) -> Result<Response, ApiError> {
     let name: UnitName = name.parse().map_err(|_| ApiError::no_such_unit())?;
+    let preconditions = Preconditions::of(&headers)?;
     let client = api.client()?;
     for _ in 0..MAX_TRIES {
         let (_, pair) = client.get(&Key::Unit(name.clone()).to_string()).await?;
-        let pair = pair.ok_or_else(ApiError::no_such_unit)?;
-        if let Committed::Yes(_) = client.commit(&destroy_unit(&name, pair.mod_revision)).await? {
-            return Ok(StatusCode::NO_CONTENT);
+        let current = decode_or_unknown(&pair.ok_or_else(ApiError::no_such_unit)?);
+        let (mod_revision, tag) = match &current {
+            Ok(entry) => {
+                preconditions.check(name.as_str(), Some(entry))?;
+                (entry.mod_revision, Some(ETag::of(entry)))
+            }
+            // What nobody can read can still be destroyed.
+            Err(mod_revision) => {
+                preconditions.check(name.as_str(), None)?;
+                (*mod_revision, None)
+            }
+        };
+        if let Committed::Yes(_) = api.commit(&client, &destroy_unit(&name, mod_revision)).await? {
+            return Ok(match tag {
+                Some(tag) => tagged(tag, StatusCode::NO_CONTENT),
+                None => StatusCode::NO_CONTENT.into_response(),
+            });
         }
     }
-    Err(ApiError::conflict("the unit is being changed by others; try again"))
+    Err(ApiError::contended())
+}
+
+fn tagged(tag: ETag, response: impl IntoResponse) -> Response {
+    ([(header::ETAG, tag.header())], response).into_response()
+}
+
+/// What a request asks for, checked in fleet's order.
+fn submitted(name: String, body: &v1::Unit) -> Result<(UnitName, Option<UnitFile>, Option<DesiredState>), ApiError> {
+    if !body.name.is_empty() && body.name != name {
+        let message = format!("name in URL \"{name}\" differs from unit name in request body \"{}\"", body.name);
+        return Err(ApiError::bad_request(message));
+    }
+    let name: UnitName = name.parse().map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+    let file = submitted_file(&name, body)?;
+    let wanted = body.desired_state.map(from_v1);
+    if name.is_template() && wanted.is_some_and(|state| state != DesiredState::Inactive) {
+        return Err(ApiError::bad_request(format!("cannot activate template \"{name}\"")));
+    }
+    Ok((name, file, wanted))
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut given = headers.get_all(header::CONTENT_TYPE).iter();
     let unsupported = |message: &str| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
-    let Some(first) = given.next() else {
-        return Err(unsupported("expected 1 Content-Type, got 0"));
+    let (Some(first), None) = (given.next(), given.next()) else {
+        let count = headers.get_all(header::CONTENT_TYPE).iter().count();
+        return Err(unsupported(&format!("expected 1 Content-Type, got {count}")));
     };
     let kind = first.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
@@ -139,9 +175,7 @@ fn decide(
 }
 
 async fn stored_file(client: &flota_etcd::StoreClient, unit: &DesiredUnit) -> Result<UnitFile, ApiError> {
-    let damaged = |what: String| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the unit's stored file {what}: submit it again"))
-    };
+    let damaged = |what: String| ApiError::internal(format!("the unit's stored file {what}: submit it again"));
     let (_, pair) = client.get(&Key::File(unit.hash).to_string()).await?;
     let pair = pair.ok_or_else(|| damaged("is missing".to_owned()))?;
     let text = flota_registry::file_text(&pair).map_err(|error| damaged(format!("cannot be read ({error})")))?;
@@ -149,8 +183,12 @@ async fn stored_file(client: &flota_etcd::StoreClient, unit: &DesiredUnit) -> Re
 }
 
 fn decode(pair: &KeyValue) -> Result<Entry<DesiredUnit>, ApiError> {
-    Entry::decode(pair)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", pair.key)))
+    Entry::decode(pair).map_err(|error| ApiError::internal(format!("{}: {error}", pair.key)))
+}
+
+/// The value, or the revision of one that cannot be read.
+fn decode_or_unknown(pair: &KeyValue) -> Result<Entry<DesiredUnit>, i64> {
+    Entry::decode(pair).map_err(|_| pair.mod_revision)
 }
 
 #[cfg(test)]

@@ -1,105 +1,123 @@
-//! What handlers read from the store: as much of the cluster as a request needs.
+//! The cluster as fleet's API tells it, with what is looked up often in an index.
 
-use axum::extract::{FromRequestParts, Query};
-use axum::http::request::Parts;
-use flota_api::page::PageToken;
-use flota_api::paths::QUERY_PAGE;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use flota_api::v1;
-use flota_etcd::StoreClient;
-use flota_registry::{ClusterSnapshot, DesiredState, Key, MachineId, ObservedUnit, TargetState, keys};
-use flota_unit::UnitName;
+use flota_registry::{ClusterSnapshot, DesiredState, MachineId, ObservedUnit, TargetState};
+use flota_unit::{Requirements, UnitFile, UnitName};
 
-use super::Api;
-use super::error::ApiError;
+/// A snapshot and its index.
+#[derive(Default)]
+pub struct View {
+    pub snapshot: ClusterSnapshot,
+    /// Made when it is first asked for after a change.
+    index: OnceLock<Index>,
+}
 
-impl Api {
-    /// The way to the store, if it is reached.
-    pub fn client(&self) -> Result<StoreClient, ApiError> {
-        self.link.borrow().as_ref().map(|link| link.client.clone()).ok_or_else(ApiError::away)
+#[derive(Default)]
+struct Index {
+    places: BTreeMap<UnitName, (MachineId, TargetState)>,
+    /// All states that machines report, by unit, then machine.
+    states: Vec<(UnitName, MachineId)>,
+}
+
+impl View {
+    pub fn new(snapshot: ClusterSnapshot) -> View {
+        View { snapshot, index: OnceLock::new() }
     }
 
-    /// Everything.
-    pub async fn cluster(&self) -> Result<ClusterSnapshot, ApiError> {
-        let (revision, pairs) = self.client()?.range(keys::PREFIX).await?;
-        Ok(ClusterSnapshot::from_range(revision, pairs))
+    /// To be called after each change of the snapshot.
+    pub fn changed(&mut self) {
+        self.index = OnceLock::new();
     }
 
-    /// Machines, schedules and reports, and of the units only `name` with its text.
-    pub async fn around(&self, name: &UnitName) -> Result<ClusterSnapshot, ApiError> {
-        let client = self.client()?;
-        let (revision, unit) = client.get(&Key::Unit(name.clone()).to_string()).await?;
-        let mut pairs = Vec::from_iter(unit);
-        let first = ClusterSnapshot::from_range(revision, pairs.clone());
-        if let Some(entry) = first.units().get(name) {
-            pairs.extend(client.get(&Key::File(entry.value.hash).to_string()).await?.1);
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(&self.snapshot))
+    }
+
+    /// Where a unit is scheduled, and how far it is to be taken there. Of several places one whose machine lives.
+    pub fn placed(&self, name: &UnitName) -> Option<(&MachineId, TargetState)> {
+        self.index().places.get(name).map(|(id, target)| (id, *target))
+    }
+
+    /// All states that machines report, by unit, then machine.
+    pub fn states(&self) -> &[(UnitName, MachineId)] {
+        &self.index().states
+    }
+
+    /// What a machine reports of a unit.
+    pub fn state(&self, name: &UnitName, id: &MachineId) -> Option<v1::UnitState> {
+        let unit = self.snapshot.reports().get(id)?.value.units.get(name)?;
+        Some(v1::UnitState {
+            name: name.to_string(),
+            hash: unit.hash.map_or_else(String::new, |hash| hash.to_string()),
+            machine_id: id.to_string(),
+            systemd_load_state: unit.states.load.clone(),
+            systemd_active_state: unit.states.active.clone(),
+            systemd_sub_state: unit.states.sub.clone(),
+        })
+    }
+
+    /// One unit.
+    pub fn unit(&self, name: &UnitName) -> Option<v1::Unit> {
+        let desired = &self.snapshot.units().get(name)?.value;
+        let file = self.snapshot.files().get(&desired.hash).map(|entry| &entry.value);
+        let options = file.into_iter().flat_map(UnitFile::entries).map(|entry| v1::UnitOption {
+            section: entry.section.clone(),
+            name: entry.name.clone(),
+            value: entry.value.clone(),
+        });
+        let global = file.is_some_and(|file| is_global(name, file));
+        let place = if global { None } else { self.placed(name) };
+        Some(v1::Unit {
+            name: name.to_string(),
+            options: options.collect(),
+            desired_state: Some(to_v1(desired.desired)),
+            current_state: if global { None } else { Some(self.current(name, place)) },
+            machine_id: place.map_or_else(String::new, |(machine, _)| machine.to_string()),
+        })
+    }
+
+    /// fleet's three words for what has become of a unit, from its schedule and its machine's report.
+    fn current(&self, name: &UnitName, place: Option<(&MachineId, TargetState)>) -> v1::CurrentState {
+        let observed: Option<&ObservedUnit> =
+            place.and_then(|(machine, _)| self.snapshot.reports().get(machine)?.value.units.get(name));
+        match observed {
+            Some(unit) if unit.started => v1::CurrentState::Launched,
+            Some(unit) if unit.hash.is_some() => v1::CurrentState::Loaded,
+            _ => v1::CurrentState::Inactive,
         }
-        for prefix in [keys::MACHINES, keys::SCHEDULES, keys::REPORTS] {
-            pairs.extend(client.range(prefix).await?.1);
+    }
+}
+
+impl Index {
+    fn of(snapshot: &ClusterSnapshot) -> Index {
+        let mut index = Index::default();
+        for (id, schedule) in snapshot.schedules() {
+            let lives = snapshot.machines().contains_key(id);
+            for (name, unit) in &schedule.value.units {
+                let place = (id.clone(), unit.target);
+                if lives {
+                    index.places.insert(name.clone(), place);
+                } else {
+                    index.places.entry(name.clone()).or_insert(place);
+                }
+            }
         }
-        Ok(ClusterSnapshot::from_range(revision, pairs))
-    }
-
-    /// Only one prefix.
-    pub async fn only(&self, prefix: &str) -> Result<ClusterSnapshot, ApiError> {
-        let (revision, pairs) = self.client()?.range(prefix).await?;
-        Ok(ClusterSnapshot::from_range(revision, pairs))
-    }
-}
-
-/// The page that a list request asks for.
-pub struct Page(pub Option<PageToken>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Page {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Query(pairs) = query.map_err(|error| ApiError::bad_request(error.to_string()))?;
-        let values = pairs.iter().filter(|(key, _)| key == QUERY_PAGE).map(|(_, value)| value.as_str());
-        Ok(Page(PageToken::from_query(values)?))
+        for (id, report) in snapshot.reports() {
+            let shown = report.value.units.iter().filter(|(_, unit)| unit.hash.is_some());
+            index.states.extend(shown.map(|(name, _)| (name.clone(), id.clone())));
+        }
+        index.states.sort();
+        index
     }
 }
 
-/// One unit as fleet's API tells it.
-pub fn unit(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<v1::Unit> {
-    let desired = &snapshot.units().get(name)?.value;
-    let file = snapshot.files().get(&desired.hash);
-    let options = file.into_iter().flat_map(|file| file.value.entries()).map(|entry| v1::UnitOption {
-        section: entry.section.clone(),
-        name: entry.name.clone(),
-        value: entry.value.clone(),
-    });
-    let global = file.is_some_and(|file| is_global(name, &file.value));
-    let place = if global { None } else { placed(snapshot, name) };
-    Some(v1::Unit {
-        name: name.to_string(),
-        options: options.collect(),
-        desired_state: Some(to_v1(desired.desired)),
-        current_state: if global { None } else { Some(current(snapshot, name, place)) },
-        machine_id: place.map_or_else(String::new, |(machine, _)| machine.to_string()),
-    })
-}
-
-fn is_global(name: &UnitName, file: &flota_unit::UnitFile) -> bool {
-    flota_unit::Requirements::from_unit(name, file).is_ok_and(|requirements| requirements.global)
-}
-
-/// Where a unit is scheduled, and how far it is to be taken there. Of several places one whose machine lives.
-pub fn placed<'a>(snapshot: &'a ClusterSnapshot, name: &UnitName) -> Option<(&'a MachineId, TargetState)> {
-    let places =
-        snapshot.schedules().iter().filter_map(|(id, schedule)| Some((id, schedule.value.units.get(name)?.target)));
-    places.max_by_key(|(id, _)| snapshot.machines().contains_key(*id))
-}
-
-/// fleet's three words for what has become of a unit, from its schedule and its machine's report.
-fn current(snapshot: &ClusterSnapshot, name: &UnitName, place: Option<(&MachineId, TargetState)>) -> v1::CurrentState {
-    let observed: Option<&ObservedUnit> =
-        place.and_then(|(machine, _)| snapshot.reports().get(machine)?.value.units.get(name));
-    match observed {
-        Some(unit) if unit.started => v1::CurrentState::Launched,
-        Some(unit) if unit.hash.is_some() => v1::CurrentState::Loaded,
-        _ => v1::CurrentState::Inactive,
-    }
+/// Only a file that says so somewhere is looked at more closely.
+fn is_global(name: &UnitName, file: &UnitFile) -> bool {
+    file.entries().any(|entry| entry.name == "Global")
+        && Requirements::from_unit(name, file).is_ok_and(|requirements| requirements.global)
 }
 
 pub fn to_v1(state: DesiredState) -> v1::DesiredState {

@@ -1,0 +1,9 @@
+//! The real router on a unix socket, with a real embedded store behind it.
+
+mod bad_input;
+mod events;
+mod figures;
+mod machines;
+mod rig;
+mod states;
+mod units;
