@@ -9,8 +9,8 @@ use crate::local::Local;
 
 /// Reports in a row that go out at once; a unit that starts makes two or three.
 const REPORT_BURST: u64 = 5;
-/// After a burst one more report may go out this often. Burst and interval together: at most ten in any second.
-const REPORT_INTERVAL: Millis = Millis(200);
+/// After a burst reports go out this far apart: ten a second.
+const REPORT_INTERVAL: Millis = Millis(100);
 
 /// How often the agent reports.
 #[derive(Debug, Default)]

@@ -107,6 +107,16 @@ pub enum LabError {
         /// The log of its console.
         console: PathBuf,
     },
+    /// The machine ended during each of its boots.
+    #[error("machine {name} ended {boots} times while it booted; the last thing it said: {said}")]
+    BootEnded {
+        /// The machine.
+        name: String,
+        /// How often it was tried.
+        boots: u32,
+        /// The end of its console.
+        said: String,
+    },
     /// After `down` something is still there.
     #[error("lab `{lab}` is not wholly gone: {what}")]
     Leftover {

@@ -21,6 +21,9 @@ use crate::{files, mounts};
 const REAL_DIRECTORIES: [(&str, &str); 3] =
     [("docker", "/var/lib/docker"), ("etcd", "/var/lib/etcd"), ("flota", "/var/lib/flota")];
 
+/// How much of a console is told when a boot ended.
+const LAST_LINES: usize = 3;
+
 /// How often it is asked whether a machine is gone.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -53,6 +56,15 @@ impl Nspawn {
     /// The log of its console.
     pub(crate) fn console(&self) -> PathBuf {
         self.dir.join("console.log")
+    }
+
+    /// The end of its console in one line.
+    pub(crate) fn last_words(&self) -> String {
+        let console = std::fs::read(self.console()).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let mut lines: Vec<&str> = console.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = lines.split_off(lines.len().saturating_sub(LAST_LINES));
+        if last.is_empty() { "nothing".to_owned() } else { last.join(" / ") }
     }
 
     /// Makes the machine's directories and mounts its root over `image`.

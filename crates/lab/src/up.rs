@@ -21,6 +21,12 @@ use crate::{exec, run};
 /// How long a machine may take to boot; a busy host with slow disks needs a minute.
 const READY_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// A machine without processes for so long has ended; a reboot leaves none for a moment, too.
+const GONE_AFTER: Duration = Duration::from_secs(3);
+
+/// How often a machine is booted before it is given up.
+const MAX_BOOTS: u32 = 3;
+
 /// How often booting machines are asked. Each question costs the host a few milliseconds.
 const ASK_EVERY: Duration = Duration::from_millis(150);
 
@@ -145,31 +151,30 @@ impl Lab {
     /// Waits until each machine's systemd has done its boot and its network answers.
     fn wait_ready(&self, state: &LabState, machines: &[&MachineRecord], progress: &mut dyn Progress) -> Result<()> {
         let started = Instant::now();
-        let mut waiting: BTreeMap<String, SocketAddr> = machines
+        let mut waiting: BTreeMap<String, Booting> = machines
             .iter()
             .map(|machine| {
-                let address = state.subnet.machine(machine.index);
-                (machine.name(), SocketAddr::from((address, SSH_PORT)))
+                let address = SocketAddr::from((state.subnet.machine(machine.index), SSH_PORT));
+                (machine.name(), Booting { address, gone_since: None, again: MAX_BOOTS - 1 })
             })
             .collect();
         let mut asked = false;
         loop {
-            let mut last = Vec::new();
-            for (name, address) in &waiting {
-                last.push((name.clone(), self.readiness(name, *address)?));
-            }
-            for (name, missing) in &last {
-                if missing.is_none() {
-                    waiting.remove(name);
-                }
-                // Those that were ready when they were first asked are not worth a word.
-                if missing.is_none() && asked {
-                    let seconds = started.elapsed().as_secs_f32();
-                    progress.detail(&format!("{name} is ready after {seconds:.1} s"));
-                }
+            let mut late = None;
+            for (name, booting) in std::mem::take(&mut waiting) {
+                let Some(missing) = self.readiness(&name, booting.address)? else {
+                    // Those that were ready when they were first asked are not worth a word.
+                    if asked {
+                        let seconds = started.elapsed().as_secs_f32();
+                        progress.detail(&format!("{name} is ready after {seconds:.1} s"));
+                    }
+                    continue;
+                };
+                let booting = self.watch_boot(&name, booting, progress)?;
+                late.get_or_insert_with(|| (name.clone(), missing));
+                waiting.insert(name, booting);
             }
             asked = true;
-            let late = last.into_iter().find_map(|(name, missing)| Some((name, missing?)));
             match late {
                 None => return Ok(()),
                 Some((name, missing)) if started.elapsed() > READY_TIMEOUT => {
@@ -178,6 +183,26 @@ impl Lab {
                 Some(_) => sleep(ASK_EVERY),
             }
         }
+    }
+
+    /// A machine whose processes are gone will never be ready. What it ran into (a lock or a mount that the one before
+    /// it had not given up yet) is mostly over a moment later: it is booted again before it is given up.
+    fn watch_boot(&self, name: &str, mut booting: Booting, progress: &mut dyn Progress) -> Result<Booting> {
+        let nspawn = self.nspawn(name);
+        if nspawn.processes()?.is_some() {
+            booting.gone_since = None;
+            return Ok(booting);
+        }
+        if booting.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE_AFTER {
+            return Ok(booting);
+        }
+        let said = nspawn.last_words();
+        if booting.again == 0 {
+            return Err(LabError::BootEnded { name: name.to_owned(), boots: MAX_BOOTS, said });
+        }
+        progress.detail(&format!("{name} ended while it booted ({said}); booting it again"));
+        nspawn.boot()?;
+        Ok(Booting { gone_since: None, again: booting.again - 1, ..booting })
     }
 
     /// What a machine still lacks; none when it is ready.
@@ -214,6 +239,15 @@ impl Lab {
             console: self.console(machine),
         }
     }
+}
+
+/// A machine that is waited for.
+struct Booting {
+    address: SocketAddr,
+    /// Since when none of its processes is there.
+    gone_since: Option<Instant>,
+    /// How often it may be booted again.
+    again: u32,
 }
 
 fn restart_flota(leader: u32) -> Result<()> {
