@@ -94,3 +94,17 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_refused_in_time() {
+        let body = axum::body::Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let started = tokio::time::Instant::now();
+        let Err(error) = Body::from_request(Request::new(body), &()).await else { panic!("there is no body") };
+        assert_eq!(started.elapsed().as_secs(), BODY_TIMEOUT.as_secs());
+        assert!(format!("{error:?}").contains("request body did not arrive within 30 s"), "{error:?}");
+    }
+}

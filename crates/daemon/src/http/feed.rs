@@ -216,3 +216,44 @@ async fn keep(feed: Arc<Feed>, mut watch: Watch, slot: FeedSlot) {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::tests::rig::{Rig, soon};
+
+    #[tokio::test]
+    async fn a_view_that_nobody_uses_is_dropped_and_made_anew() {
+        let rig = Rig::start().await;
+        let api = rig.api();
+        let feed = api.fresh().await.unwrap();
+        assert!(Arc::ptr_eq(&feed, &api.continued().await.unwrap()), "requests share it");
+
+        *lock(&feed.used) = Instant::now().checked_sub(IDLE).unwrap();
+        rig.submit("a.service", "inactive").await.is(201);
+        soon(feed.over.cancelled()).await;
+        soon(async {
+            while api.feed.lock().await.is_some() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let second = api.fresh().await.unwrap();
+        assert!(!Arc::ptr_eq(&feed, &second));
+        assert_eq!(second.view().snapshot.units().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_view_with_listeners_is_kept() {
+        let rig = Rig::start().await;
+        let api = rig.api();
+        let feed = api.fresh().await.unwrap();
+        let (_, mut told) = feed.subscribe();
+        *lock(&feed.used) = Instant::now().checked_sub(IDLE).unwrap();
+        for name in ["a.service", "b.service"] {
+            rig.submit(name, "inactive").await.is(201);
+            soon(told.recv()).await.unwrap();
+        }
+        assert!(!feed.over.is_cancelled());
+    }
+}

@@ -36,6 +36,8 @@ async fn wrong_methods_and_wrong_paths() {
     {
         rig.send(method, path, &[], "").await.refuses(status, "");
     }
+    let allowed = rig.send("POST", "/fleet/v1/machines", &[], "").await;
+    assert_eq!(allowed.header("allow"), "GET,HEAD,PATCH");
     for path in ["/v1/events", "/v1/health", "/metrics", "/v1/units/a.service/why"] {
         rig.send("POST", path, &[], "").await.refuses(405, "only GET supported against this resource");
     }

@@ -4,6 +4,6 @@ mod bad_input;
 mod events;
 mod figures;
 mod machines;
-mod rig;
+pub mod rig;
 mod states;
 mod units;

@@ -74,13 +74,16 @@ impl Rig {
         Rig { store, store_address, socket, link, lease, fence: Fence { mod_revision: led }, stop, _dir: dir }
     }
 
+    /// Another daemon's API, not served.
+    pub fn api(&self) -> Api {
+        let (leader, generation) = (watch::Sender::new(None), watch::Sender::new(0));
+        Api::new(machine(2), self.link.subscribe(), leader.subscribe(), generation.subscribe(), self.stop.clone())
+    }
+
     /// Another daemon's API, as it is before its first request.
     pub fn second_api(&self) -> PathBuf {
         let socket = self.socket.with_extension("second");
-        let (leader, generation) = (watch::Sender::new(None), watch::Sender::new(0));
-        let (link, stop) = (self.link.subscribe(), self.stop.clone());
-        let api = Api::new(machine(2), link, leader.subscribe(), generation.subscribe(), stop);
-        tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
+        tokio::spawn(serve(self.api(), vec![UnixListener::bind(&socket).unwrap()]));
         socket
     }
 
