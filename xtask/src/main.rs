@@ -26,7 +26,8 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
     --lab-only                    only that
   cargo xtask ci                the same as `test`, with the versions of all tools first
   cargo xtask tidy              the house rules alone
-  cargo xtask bench flow        measures the budgets of docs/benchmarks.md on lab machines
+  cargo xtask bench flow        measures the budgets of docs/benchmarks.md on lab machines: one unit's way
+  cargo xtask bench api         the same for 5,000 units as clients see them
     --build                       also a clean release build
     --keep                        leaves the lab `bench` running
   cargo xtask help              this text
@@ -56,7 +57,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["test", "--lab-only"] => test::run(test::Scope::LabOnly),
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
-        ["bench", "flow", options @ ..] => bench::run(&bench::Options::parse(options)?),
+        ["bench", "flow", options @ ..] => bench::run(bench::What::Flow, &bench::Options::parse(options)?),
+        ["bench", "api", options @ ..] => bench::run(bench::What::Api, &bench::Options::parse(options)?),
         _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
     }
 }

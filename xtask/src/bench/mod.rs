@@ -1,8 +1,9 @@
-//! `cargo xtask bench flow`: the budgets of the whole flow, measured on lab machines with the release program.
+//! `cargo xtask bench flow|api`: the budgets, measured on lab machines with the release program.
 //!
 //! Prints `name value unit` lines to standard output, each after a comment line with its budget; all else goes to
 //! standard error.
 
+mod api;
 mod daemon;
 mod figures;
 
@@ -34,9 +35,18 @@ const STARTS_OF_DAEMON: usize = 9;
 const STARTS_OF_UNIT: usize = 20;
 
 /// A machine sends five reports at once, then five a second: after this long it may send five at once again.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_millis(500);
 
-/// What to measure beside the flow.
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The way of one unit through an idle cluster of three.
+    Flow,
+    /// What a client gets of a large cluster.
+    Api,
+}
+
+/// What to measure beside that.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     build: bool,
@@ -51,7 +61,7 @@ impl Options {
             match *word {
                 "--build" => options.build = true,
                 "--keep" => options.keep = true,
-                _ => bail!("unknown option `{word}` of `bench flow`; see `cargo xtask help`"),
+                _ => bail!("unknown option `{word}` of `bench`; see `cargo xtask help`"),
             }
         }
         Ok(options)
@@ -59,7 +69,7 @@ impl Options {
 }
 
 /// Measures everything, and takes the lab away again, also after an error.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(what: What, options: &Options) -> Result<()> {
     if !packages::is_root()? {
         bail!("the bench makes machines with systemd-nspawn; run it as root");
     }
@@ -70,9 +80,13 @@ pub fn run(options: &Options) -> Result<()> {
     let lab = Lab::build(LAB)?;
     host()?;
     program_size(&lab)?;
-    eprintln!("boot {MACHINES} machines");
-    shell::run(lab.verb("up", ["-n", MACHINES, "--subnet", SUBNET]).stdout(std::io::stderr()))?;
-    let measured = flow(&lab);
+    let machines = if what == What::Flow { MACHINES } else { "1" };
+    eprintln!("boot {machines} machines");
+    shell::run(lab.verb("up", ["-n", machines, "--subnet", SUBNET]).stdout(std::io::stderr()))?;
+    let measured = match what {
+        What::Flow => flow(&lab),
+        What::Api => api::measure(&lab),
+    };
     if options.keep {
         eprintln!("the lab `{LAB}` stays; take it away with: flota lab down --name {LAB}");
         return measured;
@@ -86,7 +100,7 @@ fn flow(lab: &Lab) -> Result<()> {
     memory(&Daemon::find(lab, FIRST)?)?;
     start_of_daemon(&member)?;
     start_of_unit(&member, "unit_start", REST, Some(150.0))?;
-    start_of_unit(&member, "unit_start_in_a_row", Duration::ZERO, None)
+    start_of_unit(&member, "unit_start_in_a_row", Duration::ZERO, Some(150.0))
 }
 
 /// Memory of a daemon that nobody asks anything; the proportional set size, as the kernel counts it.
