@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, StatusCode,
     client::conn::http1::{self, SendRequest},
-    header::{CONTENT_TYPE, HOST},
+    header::{CONTENT_TYPE, ETAG, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH},
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,6 +34,33 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pages followed in one list; a server that gives more is broken (tokens count to 65,535).
 const MAX_PAGES: usize = 65_535;
+
+/// What must hold for a PUT to be carried out. A daemon that knows no conditions (fleet's) passes over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// Nothing: the last writer wins.
+    None,
+    /// There is no such unit.
+    Absent,
+    /// Nobody changed the unit since it was read with this tag.
+    Unchanged(&'a str),
+}
+
+impl Condition<'_> {
+    fn header(&self) -> Option<(HeaderName, &str)> {
+        match self {
+            Self::None => None,
+            Self::Absent => Some((IF_NONE_MATCH, "*")),
+            Self::Unchanged(tag) => Some((IF_MATCH, tag)),
+        }
+    }
+}
+
+/// An answer of success.
+struct Reply {
+    tag: Option<String>,
+    body: Bytes,
+}
 
 /// Why a request failed.
 #[derive(Debug, Error)]
@@ -115,15 +142,29 @@ impl Client {
 
     /// One unit, or nothing if the cluster has none of that name.
     pub async fn unit(&self, name: &str) -> Result<Option<Unit>, ClientError> {
-        match self.get(&paths::unit(name)).await {
+        Ok(self.tagged_unit(name).await?.map(|(unit, _)| unit))
+    }
+
+    /// A unit and the tag of what users made of it; `None` if there is no such unit.
+    pub async fn tagged_unit(&self, name: &str) -> Result<Option<(Unit, Option<String>)>, ClientError> {
+        match self.request(Method::GET, &paths::unit(name), None::<&()>, Condition::None).await {
             Err(ClientError::Api { code: 404, .. }) => Ok(None),
-            other => other.map(Some),
+            Err(error) => Err(error),
+            Ok(Reply { tag, body }) => {
+                let unit = serde_json::from_slice(&body).map_err(|error| self.protocol(error))?;
+                Ok(Some((unit, tag)))
+            }
         }
     }
 
     /// Creates a unit, or replaces its file and desired state.
     pub async fn put_unit(&self, unit: &Unit) -> Result<(), ClientError> {
-        self.send(Method::PUT, &paths::unit(&unit.name), Some(unit)).await
+        self.put_unit_if(unit, Condition::None).await
+    }
+
+    /// The same under a condition; what does not hold is an [`ClientError::Api`] with code 412.
+    pub async fn put_unit_if(&self, unit: &Unit, condition: Condition<'_>) -> Result<(), ClientError> {
+        self.request(Method::PUT, &paths::unit(&unit.name), Some(unit), condition).await.map(drop)
     }
 
     /// Changes what a known unit should be.
@@ -134,7 +175,7 @@ impl Client {
 
     /// Removes a unit from the cluster.
     pub async fn destroy(&self, name: &str) -> Result<(), ClientError> {
-        self.send(Method::DELETE, &paths::unit(name), None).await
+        self.request(Method::DELETE, &paths::unit(name), None::<&()>, Condition::None).await.map(drop)
     }
 
     /// What systemd says, of one unit and on one machine if given.
@@ -182,12 +223,8 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let (_, body) = self.request(Method::GET, path, None::<&()>).await?;
+        let Reply { body, .. } = self.request(Method::GET, path, None::<&()>, Condition::None).await?;
         serde_json::from_slice(&body).map_err(|error| self.protocol(error))
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<&Unit>) -> Result<(), ClientError> {
-        self.request(method, path, body).await.map(|_| ())
     }
 
     async fn request(
@@ -195,8 +232,12 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+        condition: Condition<'_>,
+    ) -> Result<Reply, ClientError> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.host());
+        if let Some((name, value)) = condition.header() {
+            request = request.header(name, value);
+        }
         let body = match body {
             Some(body) => {
                 request = request.header(CONTENT_TYPE, "application/json");
@@ -205,13 +246,13 @@ impl Client {
             None => Vec::new(),
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| self.protocol(error))?;
-        let (status, body) = timeout(REQUEST_TIMEOUT, self.exchange(request))
+        let (status, reply) = timeout(REQUEST_TIMEOUT, self.exchange(request))
             .await
             .map_err(|_| ClientError::Timeout { endpoint: self.endpoint.clone() })??;
-        if status.is_success() { Ok((status, body)) } else { Err(refusal(status, &body)) }
+        if status.is_success() { Ok(reply) } else { Err(refusal(status, &reply.body)) }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Reply), ClientError> {
         let mut idle = self.idle.lock().await;
         let mut sender = match idle.take() {
             Some(sender) => sender,
@@ -229,6 +270,7 @@ impl Client {
             },
         };
         let status = response.status();
+        let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
             .collect()
             .await
@@ -240,7 +282,7 @@ impl Client {
             })?
             .to_bytes();
         *idle = Some(sender);
-        Ok((status, body))
+        Ok((status, Reply { tag, body }))
     }
 
     async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {

@@ -13,6 +13,6 @@ pub mod page;
 pub mod paths;
 pub mod v1;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Condition};
 pub use endpoint::Endpoint;
 pub use error::ErrorBody;

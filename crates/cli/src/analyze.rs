@@ -106,7 +106,7 @@ mod tests {
 
     fn planned(name: &str, text: &str) -> Planned {
         let file = UnitFile::parse(text).unwrap();
-        Planned { name: name.parse().unwrap(), action: Action::Create(file), global: false, desired: None }
+        Planned { name: name.parse().unwrap(), action: Action::Create(file), global: false, desired: None, tag: None }
     }
 
     #[test]

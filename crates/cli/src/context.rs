@@ -112,6 +112,11 @@ impl<'a, 'b> Context<'a, 'b> {
         self.machines().await.legend(id, false)
     }
 
+    /// A unit and its tag, if the cluster has it.
+    pub async fn tagged_unit(&self, name: &UnitName) -> Result<Option<(Unit, Option<String>)>, Failure> {
+        self.client.tagged_unit(name.as_str()).await.map_err(|error| retrieving(name, &error))
+    }
+
     /// A unit, if the cluster has it.
     pub async fn known_unit(&self, name: &UnitName) -> Result<Option<Unit>, Failure> {
         self.client.unit(name.as_str()).await.map_err(|error| retrieving(name, &error))

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use flota_api::v1::{DesiredState, Unit, UnitOption};
+use flota_api::{ClientError, Condition};
 use flota_unit::{Diagnostic, MAX_UNIT_FILE_BYTES, Requirements, UnitFile, UnitName};
 
 use crate::{
@@ -24,6 +25,8 @@ pub struct Planned {
     pub global: bool,
     /// What it should be at present; none if it is new.
     pub desired: Option<DesiredState>,
+    /// The tag that it was read with: what is decided here holds only while nobody changes it.
+    pub tag: Option<String>,
 }
 
 /// What becomes of a unit's file.
@@ -93,10 +96,33 @@ pub async fn submit(context: &Context<'_, '_>, planned: &[Planned], desired: Des
             desired_state: Some(desired),
             ..Unit::default()
         };
-        let failed = |error| Failure::request(&format!("Error creating units: unit {}", unit.name), &error);
-        context.client.put_unit(&body).await.map_err(failed)?;
+        let condition = match (&unit.action, &unit.tag) {
+            (Action::Create(_), _) => Condition::Absent,
+            (_, Some(tag)) => Condition::Unchanged(tag),
+            (_, None) => Condition::None,
+        };
+        match context.client.put_unit_if(&body, condition).await {
+            Err(ClientError::Api { code: 412, .. }) => overtaken(context, &unit.name, file).await?,
+            other => {
+                other
+                    .map_err(|error| Failure::request(&format!("Error creating units: unit {}", unit.name), &error))?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Somebody else changed the unit since it was looked at. If they gave it the same file, all is well.
+async fn overtaken(context: &Context<'_, '_>, name: &UnitName, file: &UnitFile) -> Result<(), Failure> {
+    let known = context.known_unit(name).await?;
+    if known.as_ref().and_then(file_of).is_some_and(|theirs| theirs.hash() == file.hash()) {
+        return Ok(());
+    }
+    let text = format!(
+        "Error creating units: unit {name} was changed by somebody else in this moment; nothing was overwritten"
+    );
+    let program = context.style.program();
+    Err(Failure::new(Exit::FAILURE, text).with_hint(format!("look at it with: {program} cat {name}; then try again")))
 }
 
 /// A file's lines as the API carries them.
@@ -137,8 +163,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     async fn plan(&self, context: &mut Context<'_, '_>, replace: Option<&[DesiredState]>) -> Result<Planned, Problem> {
-        if let Some(known) = context.known_unit(self.name).await? {
-            return self.plan_known(context, &known, replace);
+        if let Some((known, tag)) = context.tagged_unit(self.name).await? {
+            return Ok(Planned { tag, ..self.plan_known(context, &known, replace)? });
         }
         if let Some((path, file)) = self.read_beside(self.name)? {
             return self.plan_new(&path, file);
@@ -166,6 +192,7 @@ impl Source<'_> {
             action: Action::Create(file),
             global: requirements.global,
             desired: None,
+            tag: None,
         })
     }
 
@@ -180,6 +207,7 @@ impl Source<'_> {
             action: Action::Keep,
             global: is_global(known),
             desired: known.desired_state,
+            tag: None,
         };
         let local = match self.read_beside(self.name)? {
             None => match self.name.template() {

@@ -1,7 +1,8 @@
 //! A daemon over a unix socket: fleet's v1 API and Flota's own, units in memory, systemd played by unit names.
 //!
 //! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over, `flaky*` makes the daemon
-//! refuse once, `brief*` is active for two looks, `stuck*` does not stop; anything else gets active at the second look.
+//! refuse once, `brief*` is active for two looks, `stuck*` does not stop, `raced*` was changed by somebody else when a file
+//! for it comes with a condition; anything else gets active at the second look.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path as Name, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -239,13 +240,24 @@ async fn unit(State(world): State<Shared>, Name(name): Name<String>) -> Response
     let mut world = world.lock().unwrap();
     world.schedule();
     match world.units.get(&name) {
-        Some(entry) => Json(&entry.unit).into_response(),
+        Some(entry) => ([(header::ETAG, "\"7-abc\"")], Json(&entry.unit)).into_response(),
         None => refuse(StatusCode::NOT_FOUND, "unit does not exist"),
     }
 }
 
-async fn put_unit(State(world): State<Shared>, Name(name): Name<String>, Json(body): Json<Unit>) -> Response {
+async fn put_unit(
+    State(world): State<Shared>,
+    Name(name): Name<String>,
+    headers: HeaderMap,
+    Json(body): Json<Unit>,
+) -> Response {
     let mut world = world.lock().unwrap();
+    let (condition, value) =
+        if world.units.contains_key(&name) { (header::IF_MATCH, "\"7-abc\"") } else { (header::IF_NONE_MATCH, "*") };
+    let condition = headers.get(condition).is_some_and(|given| given == value);
+    if name.starts_with("raced") && condition && !body.options.is_empty() {
+        return refuse(StatusCode::PRECONDITION_FAILED, "the unit was changed");
+    }
     let state = body.desired_state.map_or("-", DesiredState::as_str);
     let kind = if body.options.is_empty() { "state" } else { "file" };
     world.requests.push(format!("PUT {name} {kind} {state}"));

@@ -173,6 +173,16 @@ fn global_units_are_not_waited_for() {
 }
 
 #[test]
+fn what_somebody_else_changed_in_between_is_not_overwritten() {
+    let cluster = Cluster::new(1);
+    let raced = cluster.service("raced.service");
+    let refused = "Error creating units: unit raced.service was changed by somebody else in this moment; nothing was \
+                   overwritten\nhint: look at it with: flota cat raced.service; then try again\n";
+    cluster.flota(&["submit", &raced]).check(1, "", refused);
+    assert!(cluster.changes().is_empty(), "no PUT came through");
+}
+
+#[test]
 fn a_changed_file_is_told_and_replaced_on_request() {
     let cluster = Cluster::new(1);
     let a = cluster.service("a.service");
