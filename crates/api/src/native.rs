@@ -14,7 +14,7 @@ pub struct Explanation {
     /// The machine id that the schedule gives it to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_on: Option<String>,
-    /// Why it is there, such as "least loaded of 2 eligible machines".
+    /// Why it is there, such as "fewest units".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The verdict for each machine, by machine id.
