@@ -34,7 +34,7 @@ const IDLE_SAMPLES: usize = 5;
 const STARTS_OF_DAEMON: usize = 9;
 const STARTS_OF_UNIT: usize = 20;
 
-/// A machine sends five reports at once, then five a second: after this long it may send five at once again.
+/// A machine sends five reports at once, then ten a second: after this long it may send five at once again.
 const REST: Duration = Duration::from_millis(500);
 
 /// What to measure.
