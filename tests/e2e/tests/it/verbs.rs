@@ -16,7 +16,7 @@ fn main_pid(node: Node<'_>, unit: &str) -> String {
 fn restart_really_restarts() {
     let cluster = cluster();
     let m1 = cluster.m1();
-    cluster.start_everywhere("sleep@.service", texts::SLEEP);
+    cluster.start_everywhere("sleep", texts::SLEEP);
     let place = cluster.place("sleep@1.service").unwrap();
     let other = cluster.place("sleep@2.service").unwrap();
     let (before, untouched) = (main_pid(place, "sleep@1"), main_pid(other, "sleep@2"));
@@ -35,7 +35,7 @@ fn restart_really_restarts() {
 fn ssh_runs_on_the_machine_of_a_unit_and_passes_the_exit_code_on() {
     let cluster = cluster();
     let m1 = cluster.m1();
-    cluster.start_everywhere("sleep@.service", texts::SLEEP);
+    cluster.start_everywhere("sleep", texts::SLEEP);
     for unit in ["sleep@1.service", "sleep@2.service", "sleep@3.service"] {
         let place = cluster.place(unit).unwrap();
         m1.run(&format!("flota ssh {unit} -- hostname")).ok().out(&format!("{}\n", place.name));
