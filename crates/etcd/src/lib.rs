@@ -8,10 +8,12 @@ mod client;
 mod config;
 mod error;
 mod lease;
+mod upstream;
 mod watch;
 
 pub use client::{Committed, StoreClient};
 pub use config::{ClientConfig, TlsFiles};
 pub use error::EtcdError;
 pub use lease::KeepAlive;
+pub use upstream::Upstream;
 pub use watch::{Batch, Watch};

@@ -1,0 +1,71 @@
+//! A gRPC service to call, wherever it is: over a connection, or in this very process.
+
+use http::uri::PathAndQuery;
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic::{IntoRequest, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service, ServiceExt};
+
+/// Largest answer taken in; larger than anything a store sends (a range of 100,000 keys of 1 KiB is 100 MiB).
+const MAX_ANSWER_BYTES: usize = 1 << 30;
+
+/// An etcd v3 gRPC server as something that can be called; clones share it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>,
+}
+
+impl Upstream {
+    /// Wraps a connection ([`tonic::transport::Channel`]) or a server of this process ([`tonic::service::Routes`]).
+    pub fn new<S>(service: S) -> Upstream
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+    {
+        Upstream { service: BoxCloneSyncService::new(service.map_err(Into::into)) }
+    }
+
+    /// Calls a method with one request and one answer, such as `/etcdserverpb.KV/Range`. A [`tonic::Request`] carries its metadata along.
+    pub async fn unary<Q, A>(
+        &self,
+        path: &'static str,
+        request: impl IntoRequest<Q>,
+    ) -> Result<tonic::Response<A>, Status>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let mut grpc = self.ready().await?;
+        grpc.unary(request.into_request(), PathAndQuery::from_static(path), ProstCodec::default()).await
+    }
+
+    /// Calls a method with a stream of requests and one of answers, such as `/etcdserverpb.Watch/Watch`.
+    pub async fn streaming<Q, A, S>(
+        &self,
+        path: &'static str,
+        requests: tonic::Request<S>,
+    ) -> Result<tonic::Response<Streaming<A>>, Status>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+        S: futures_util::Stream<Item = Q> + Send + 'static,
+    {
+        let mut grpc = self.ready().await?;
+        grpc.streaming(requests, PathAndQuery::from_static(path), ProstCodec::default()).await
+    }
+
+    /// The service itself, for whoever has the HTTP request of a gRPC call at hand.
+    pub fn into_service(self) -> BoxCloneSyncService<Request<Body>, Response<Body>, BoxError> {
+        self.service
+    }
+
+    async fn ready(&self) -> Result<Grpc<BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>>, Status> {
+        let mut grpc = Grpc::new(self.service.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        grpc.ready().await.map_err(|error| Status::unavailable(format!("the store is out of reach: {error}")))?;
+        Ok(grpc)
+    }
+}

@@ -1,0 +1,1 @@
+//! etcd v3 for applications: passes requests on, without the reserved keys.
