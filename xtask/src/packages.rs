@@ -34,8 +34,10 @@ pub const LAB: &[Package] = &[
 ];
 
 /// What tests run against.
-pub const TEST: &[Package] =
-    &[Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" }];
+pub const TEST: &[Package] = &[
+    Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" },
+    Package { name: "etcd-server", why: "Debian's etcd must start from the embedded store's backups" },
+];
 
 /// Installs those of the packages that are missing, and says which and why first. Does nothing, and asks nobody,
 /// when all are there; needs root otherwise.

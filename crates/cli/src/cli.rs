@@ -2,11 +2,13 @@
 
 mod global;
 mod host;
+mod serve;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{global::Global, host::*, verbs::*};
+pub use self::{global::Global, host::*, serve::*, store::*, verbs::*};
 
 /// systemd for the whole cluster
 ///
@@ -125,6 +127,9 @@ pub enum Verb {
     /// The machines are real: each has its own systemd, Docker and address (systemd-nspawn). Needs root.
     #[command(subcommand)]
     Lab(LabVerb),
+    /// Run a store by itself
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Print the version
     Version,
 }

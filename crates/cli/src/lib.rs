@@ -15,6 +15,7 @@ mod output;
 mod remote;
 mod report;
 mod run;
+mod serve;
 mod settings;
 mod ssh;
 mod style;
@@ -22,6 +23,6 @@ mod tunnel;
 mod units;
 mod wait;
 
-pub use cli::DaemonArgs;
+pub use cli::{DaemonArgs, LogLevel, ServeArgs};
 pub use exit::Exit;
 pub use run::{Outcome, Terminal, run, run_with};

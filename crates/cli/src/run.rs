@@ -14,12 +14,13 @@ use clap::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cli::{Cli, DaemonArgs, Verb},
+    cli::{Cli, DaemonArgs, ServeArgs, StoreVerb, Verb},
     commands,
     context::Context,
     exit::Exit,
     failure::Failure,
     output::printer::Printer,
+    serve::{self, Serve},
     settings::Settings,
     style::Style,
 };
@@ -30,7 +31,7 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 3] = ["why", "daemon", "lab"];
+const FLOTA_ONLY: [&str; 4] = ["why", "daemon", "store", "lab"];
 
 /// What is left to do for the program.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub enum Outcome {
     Exit(u8),
     /// Become the daemon.
     Daemon(DaemonArgs),
+    /// Become the store, and nothing else.
+    Store(Box<ServeArgs>),
 }
 
 /// Where output goes, and what is known of it.
@@ -68,8 +71,14 @@ pub fn run_with(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let style = arguments.first().map_or(Style::Flota, |program| Style::of_program(program));
     let mut printer = Printer::new(terminal.out, terminal.err, terminal.interactive);
+    if let Some(arguments) = serve::arguments_of(&arguments) {
+        return store(arguments, variable, &mut printer);
+    }
     let cli = match parse(arguments, style) {
         Ok(Cli { verb: Verb::Daemon(arguments), .. }) => return Outcome::Daemon(arguments),
+        Ok(Cli { verb: Verb::Store(StoreVerb::Serve(raw)), .. }) => {
+            return store(&raw.arguments, variable, &mut printer);
+        }
         Ok(cli) => cli,
         Err(error) => return Outcome::Exit(usage(&error, style, &mut printer).code(style)),
     };
@@ -78,6 +87,14 @@ pub fn run_with(
         Err(failure) => explain(&failure, &mut printer),
     };
     Outcome::Exit(exit.code(style))
+}
+
+fn store(arguments: &[OsString], variable: impl Fn(&str) -> Option<String>, printer: &mut Printer<'_>) -> Outcome {
+    match serve::read(arguments, variable, printer) {
+        Ok(Serve::Run(serve)) => Outcome::Store(serve),
+        Ok(Serve::Exit(exit)) => Outcome::Exit(exit.code(Style::Flota)),
+        Err(failure) => Outcome::Exit(explain(&failure, printer).code(Style::Flota)),
+    }
 }
 
 fn parse(arguments: Vec<OsString>, style: Style) -> Result<Cli, clap::Error> {
@@ -110,7 +127,7 @@ pub(crate) fn command(style: Style) -> clap::Command {
 }
 
 /// Go's flags can all be given as `--flag=true` and `--flag=false`.
-fn go_flag(flag: Arg) -> Arg {
+pub(crate) fn go_flag(flag: Arg) -> Arg {
     if !matches!(flag.get_action(), ArgAction::SetTrue) {
         return flag;
     }
@@ -126,7 +143,7 @@ fn go_flag(flag: Arg) -> Arg {
 }
 
 /// Prints help where it was asked for, and what is wrong otherwise.
-fn usage(error: &clap::Error, style: Style, printer: &mut Printer<'_>) -> Exit {
+pub(crate) fn usage(error: &clap::Error, style: Style, printer: &mut Printer<'_>) -> Exit {
     let text = error.render().to_string();
     let text = text.trim_end();
     match error.kind() {

@@ -57,7 +57,7 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
 
     let store = match &config.store {
         StoreChoice::Embedded { listen } => {
-            let store = Store::open(StoreConfig { data_dir: data.store(), listen: listen.clone() }).await?;
+            let store = Store::open(StoreConfig::new(data.store(), listen.clone())).await?;
             info!("embedded store at revision {}", store.revision());
             Some(store)
         }
@@ -185,7 +185,8 @@ async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn termination() -> &'static str {
+/// Waits for the signal that ends the process, and names it.
+pub(crate) async fn termination() -> &'static str {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };

@@ -12,6 +12,7 @@ mod http;
 mod identity;
 mod logging;
 mod session;
+pub mod standalone;
 mod tasks;
 
 pub use app::run;

@@ -1,34 +1,39 @@
-//! The `flota` binary: the command line, and the daemon behind `flota daemon`. Also answers to the name `fleetctl`.
+//! The `flota` binary: the command line, the daemon behind `flota daemon`, and the store behind `flota store serve`.
+//!
+//! Also answers to the names `fleetctl`, and `etcd` for the store.
+
+mod store;
 
 use std::process::ExitCode;
 
 use flota_cli::{DaemonArgs, Outcome};
 use flota_daemon::Options;
 
-/// The daemon could not start or had to give up.
-const DAEMON_FAILED: u8 = 1;
+/// The daemon or the store could not start or had to give up.
+const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     match flota_cli::run(std::env::args_os()) {
         Outcome::Exit(code) => ExitCode::from(code),
-        Outcome::Daemon(arguments) => daemon(arguments),
+        Outcome::Daemon(arguments) => told("flota daemon", daemon(arguments)),
+        Outcome::Store(arguments) => told("flota store serve", store::serve(*arguments)),
     }
 }
 
-fn daemon(arguments: DaemonArgs) -> ExitCode {
+fn daemon(arguments: DaemonArgs) -> anyhow::Result<()> {
     let DaemonArgs { config, data_dir, store_endpoints, store_listen, api_listen, address, metadata, verbose } =
         arguments;
     let options = Options { config, data_dir, store_endpoints, store_listen, api_listen, address, metadata, verbose };
-    match flota_daemon::run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::from(DAEMON_FAILED)
-        }
-    }
+    flota_daemon::run(options)
 }
 
-#[expect(clippy::print_stderr, reason = "the last words of a daemon that has no log any more")]
-fn report(error: &anyhow::Error) {
-    eprintln!("flota daemon: {error:#}");
+#[expect(clippy::print_stderr, reason = "the last words of a server that has no log any more")]
+fn told(program: &str, ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
 }

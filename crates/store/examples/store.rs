@@ -31,7 +31,7 @@ fn parse_listen(url: &str) -> Result<Listen, String> {
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let options = Options::parse();
-    let config = StoreConfig { data_dir: options.data_dir, listen: options.listen_client_urls };
+    let config = StoreConfig::new(options.data_dir, options.listen_client_urls);
     let store = match Store::open(config).await {
         Ok(store) => store,
         Err(error) => {

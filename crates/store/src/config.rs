@@ -38,6 +38,9 @@ impl fmt::Display for Listen {
     }
 }
 
+/// The name of the one member, where none is given.
+const DEFAULT_NAME: &str = "flota";
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -45,4 +48,15 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// The addresses; none is allowed.
     pub listen: Vec<Listen>,
+    /// The name of the one member, as MemberList tells it.
+    pub name: String,
+    /// The URLs that MemberList tells clients to use; if none, those it listens on.
+    pub advertise: Vec<String>,
+}
+
+impl StoreConfig {
+    /// Everything as it is where nothing is said about it.
+    pub fn new(data_dir: impl Into<PathBuf>, listen: Vec<Listen>) -> StoreConfig {
+        StoreConfig { data_dir: data_dir.into(), listen, name: DEFAULT_NAME.to_owned(), advertise: Vec::new() }
+    }
 }

@@ -29,6 +29,14 @@ impl From<Error> for Refusal {
     }
 }
 
+/// What MemberList tells of the one member, besides its id.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// Where clients can reach the store.
+    pub(crate) client_urls: Vec<String>,
+}
+
 /// The running store.
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
@@ -43,8 +51,7 @@ pub(crate) struct Shared {
     pub(crate) deadline: watch::Sender<Option<Millis>>,
     /// Ends streams when the server stops.
     pub(crate) stopping: CancellationToken,
-    /// Where clients can reach the store.
-    pub(crate) client_urls: Vec<String>,
+    pub(crate) member: Member,
     state: RwLock<Mvcc>,
     queue: mpsc::Sender<Job>,
     queue_bytes: Arc<Semaphore>,
@@ -58,7 +65,7 @@ impl Shared {
         sizes: Arc<Sizes>,
         clock: Clock,
         queue: mpsc::Sender<Job>,
-        client_urls: Vec<String>,
+        member: Member,
         lease_seed: i64,
     ) -> Shared {
         let hub = Hub::default();
@@ -72,7 +79,7 @@ impl Shared {
             no_space: AtomicBool::new(false),
             deadline: watch::Sender::new(state.next_deadline()),
             stopping: CancellationToken::new(),
-            client_urls,
+            member,
             state: RwLock::new(state),
             queue,
             queue_bytes: Arc::new(Semaphore::new(MAX_QUEUE_BYTES)),

@@ -15,7 +15,7 @@ use crate::disk::{Directory, Disk};
 use crate::listener::Bound;
 use crate::lock::DirectoryLock;
 use crate::log::{Identity, Recovered, RecoveryReport, recover};
-use crate::shared::Shared;
+use crate::shared::{Member, Shared};
 use crate::writer::{Job, MAX_BATCH_REQUESTS, Writer};
 use crate::{Listen, StoreConfig, StoreError, service};
 
@@ -49,10 +49,14 @@ impl Store {
             listeners.push(Bound::bind(listen).await?);
         }
         let (queue, jobs) = mpsc::channel(MAX_BATCH_REQUESTS);
-        let urls = listeners.iter().map(|bound| bound.listen().to_string()).collect();
+        let mut client_urls = config.advertise;
+        if client_urls.is_empty() {
+            client_urls = listeners.iter().map(|bound| bound.listen().to_string()).collect();
+        }
+        let member = Member { name: config.name, client_urls };
         let seed = random(&config.data_dir)? as i64;
         let sizes = Arc::clone(&log.sizes);
-        let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, urls, seed));
+        let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, member, seed));
         let spawned = Writer::spawn(Arc::clone(&shared), log, jobs);
         let writer_end = spawned.map_err(|source| StoreError::Io {
             action: "start the writer thread for",
@@ -70,6 +74,16 @@ impl Store {
     /// The revision of the last write.
     pub fn revision(&self) -> i64 {
         self.shared.revision()
+    }
+
+    /// The id of the cluster, made up when the data directory was.
+    pub fn cluster_id(&self) -> u64 {
+        self.shared.identity.cluster_id
+    }
+
+    /// The name of the member, and the URLs that clients are told to use.
+    pub fn member(&self) -> (&str, &[String]) {
+        (&self.shared.member.name, &self.shared.member.client_urls)
     }
 
     /// The addresses in the order of the configuration, with the ports that were chosen where 0 was asked for.

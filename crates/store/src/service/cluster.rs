@@ -31,9 +31,9 @@ impl PbClusterService for ClusterService {
     async fn member_list(&self, _: Request<PbMemberListRequest>) -> Result<Response<PbMemberListResponse>, Status> {
         let member = PbMember {
             id: self.shared.identity.member_id,
-            name: "flota".to_owned(),
+            name: self.shared.member.name.clone(),
             peer_ur_ls: Vec::new(),
-            client_ur_ls: self.shared.client_urls.clone(),
+            client_ur_ls: self.shared.member.client_urls.clone(),
             is_learner: false,
         };
         let header = convert::header(&self.shared, self.shared.revision());

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::*;
 
 fn config(dir: &Path, listen: Vec<Listen>) -> StoreConfig {
-    StoreConfig { data_dir: dir.to_owned(), listen }
+    StoreConfig::new(dir, listen)
 }
 
 async fn refusal(config: StoreConfig) -> String {

@@ -36,7 +36,7 @@ impl Served {
     }
 
     pub async fn start_on(dir: &Path, disk: Arc<dyn Disk>) -> Served {
-        let config = StoreConfig { data_dir: dir.to_owned(), listen: vec![loopback()] };
+        let config = StoreConfig::new(dir, vec![loopback()]);
         let store = Store::open_on(config, disk).await.unwrap();
         let addr = match store.addresses()[0] {
             Listen::Tcp(addr) => addr,

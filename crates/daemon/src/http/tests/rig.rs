@@ -57,7 +57,7 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let (socket, store_socket) = (dir.path().join("api.sock"), dir.path().join("store.sock"));
         let listen = vec![Listen::Unix(store_socket.clone()), Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))];
-        let embedded = Store::open(StoreConfig { data_dir: dir.path().join("store"), listen }).await.unwrap();
+        let embedded = Store::open(StoreConfig::new(dir.path().join("store"), listen)).await.unwrap();
         let Some(Listen::Tcp(store_address)) = embedded.addresses().pop() else { panic!() };
         let stop = CancellationToken::new();
         tokio::spawn(embedded.serve(stop.clone()));

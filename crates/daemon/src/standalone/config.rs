@@ -1,0 +1,193 @@
+//! What the store alone is told, in etcd's words, and what that means here.
+
+use std::path::PathBuf;
+
+use flota_store::{Listen, StoreConfig};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::ConfigError;
+use crate::standalone::urls::listen;
+
+/// What `flota store serve` was told.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The member's name.
+    pub name: String,
+    /// The data directory; none: the name with `.etcd`.
+    pub data_dir: Option<PathBuf>,
+    /// URLs to listen on.
+    pub listen: Vec<String>,
+    /// URLs for clients; none: those it listens on.
+    pub advertise: Vec<String>,
+    /// etcd's `--initial-cluster`.
+    pub initial_cluster: String,
+    /// Go on alone although that names several.
+    pub one_member: bool,
+    /// Certificates.
+    pub tls: TlsOptions,
+    /// Limits.
+    pub limits: LimitOptions,
+    /// Tokens and passwords.
+    pub tokens: TokenOptions,
+    /// Serve the v2 API too.
+    pub enable_v2: bool,
+    /// How much history to keep.
+    pub compaction: CompactionOptions,
+    /// Log lines.
+    pub log: LogOptions,
+    /// Flags that were given and have no effect.
+    pub unused: Vec<&'static str>,
+}
+
+/// The certificates of `https://` addresses.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// The server's certificate, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The authority of clients, PEM.
+    pub client_ca: Option<PathBuf>,
+    /// Only clients with a certificate.
+    pub client_cert_auth: bool,
+}
+
+/// Limits of requests and data.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitOptions {
+    /// Bytes of data; 0: the default, negative: none.
+    pub quota_bytes: i64,
+    /// Operations of a transaction.
+    pub txn_ops: usize,
+    /// Bytes of a request.
+    pub request_bytes: usize,
+}
+
+/// How users prove who they are.
+#[derive(Debug, Clone)]
+pub struct TokenOptions {
+    /// `simple`, or `jwt` and its options.
+    pub kind: String,
+    /// Seconds that a simple token lives.
+    pub ttl: u64,
+    /// The cost of a password's hash.
+    pub bcrypt_cost: u32,
+}
+
+/// How much history to keep.
+#[derive(Debug, Clone)]
+pub struct CompactionOptions {
+    /// `periodic` or `revision`.
+    pub mode: String,
+    /// How much of it; `0`: the store's own rule.
+    pub retention: String,
+}
+
+/// What to log, and where.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// How much.
+    pub level: LevelFilter,
+    /// `default`, `stderr`, `stdout` or a file.
+    pub output: String,
+}
+
+impl ServeOptions {
+    /// The store that this describes.
+    pub(crate) fn store(&self) -> Result<StoreConfig, ConfigError> {
+        self.check_alone()?;
+        let data_dir = self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into());
+        if data_dir.join("member").is_dir() {
+            return Err(ConfigError::Value(format!(
+                "{} is the data of a real etcd: save it with `etcdctl snapshot save`, and make a directory of it with \
+                 `flota store restore`",
+                data_dir.display()
+            )));
+        }
+        let mut addresses: Vec<Listen> = Vec::new();
+        for url in &self.listen {
+            addresses.push(listen(url, &self.tls)?);
+        }
+        Ok(StoreConfig {
+            name: self.name.clone(),
+            advertise: self.advertise.clone(),
+            ..StoreConfig::new(data_dir, addresses)
+        })
+    }
+
+    /// Several members that each serve alone would each answer differently: that must be asked for by name.
+    fn check_alone(&self) -> Result<(), ConfigError> {
+        let members = self.initial_cluster.split(',').filter(|member| !member.trim().is_empty()).count();
+        if members <= 1 || self.one_member {
+            return Ok(());
+        }
+        Err(ConfigError::Value(format!(
+            "--initial-cluster names {members} members, and this store is always one: for several use etcd itself \
+             (docs/store.md tells how to take the data there), or --one-member to serve alone all the same"
+        )))
+    }
+
+    /// What was asked for and is not done, one line each.
+    pub(crate) fn without_effect(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.unused.is_empty() {
+            let flags: Vec<String> = self.unused.iter().map(|flag| format!("--{flag}")).collect();
+            lines.push(format!("without effect in a store of one member: {}", flags.join(" ")));
+        }
+        if self.compaction.retention != "0" {
+            lines.push(format!(
+                "--auto-compaction-retention={} ({}): history is always compacted, and at least 10 minutes and 10,000 \
+                 revisions of it are kept",
+                self.compaction.retention, self.compaction.mode
+            ));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> ServeOptions {
+        ServeOptions {
+            name: "n".to_owned(),
+            data_dir: None,
+            listen: vec!["http://127.0.0.1:0".to_owned()],
+            advertise: Vec::new(),
+            initial_cluster: String::new(),
+            one_member: false,
+            tls: TlsOptions::default(),
+            limits: LimitOptions { quota_bytes: 0, txn_ops: 128, request_bytes: 1 << 20 },
+            tokens: TokenOptions { kind: "simple".to_owned(), ttl: 300, bcrypt_cost: 10 },
+            enable_v2: false,
+            compaction: CompactionOptions { mode: "periodic".to_owned(), retention: "0".to_owned() },
+            log: LogOptions { level: LevelFilter::INFO, output: "default".to_owned() },
+            unused: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_directory_is_named_after_the_member() {
+        assert_eq!(options().store().unwrap().data_dir, std::path::Path::new("n.etcd"));
+    }
+
+    #[test]
+    fn several_members_are_refused_unless_asked_for_by_name() {
+        let mut options = options();
+        options.initial_cluster = "a=http://x:1".to_owned();
+        assert!(options.store().is_ok());
+        options.initial_cluster.push_str(",b=http://y:1");
+        assert!(options.store().unwrap_err().to_string().contains("names 2 members"));
+        options.one_member = true;
+        assert!(options.store().is_ok());
+    }
+
+    #[test]
+    fn a_real_etcds_directory_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("member/wal")).unwrap();
+        let options = ServeOptions { data_dir: Some(dir.path().to_owned()), ..options() };
+        assert!(options.store().unwrap_err().to_string().contains("flota store restore"));
+    }
+}
