@@ -264,7 +264,7 @@ fn parse_listen(text: &str, tls: Option<&TlsFiles>) -> Result<Listen, ConfigErro
         let Some(tls) = tls else {
             return Err(value(format!("store.listen `{text}` needs [tls] ca, cert and key")));
         };
-        let (cert, key, client_ca) = (tls.cert.clone(), tls.key.clone(), tls.ca.clone());
+        let (cert, key, client_ca) = (tls.cert.clone(), tls.key.clone(), Some(tls.ca.clone()));
         return Ok(Listen::Tls { addr: address(rest)?, cert, key, client_ca });
     }
     Err(value(format!(

@@ -7,6 +7,7 @@
 mod client;
 mod config;
 mod error;
+pub mod json;
 mod lease;
 mod upstream;
 mod watch;

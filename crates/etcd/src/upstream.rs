@@ -1,5 +1,9 @@
 //! A gRPC service to call, wherever it is: over a connection, or in this very process.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
 use tonic::body::Body;
@@ -39,7 +43,7 @@ impl Upstream {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let mut grpc = self.ready().await?;
+        let mut grpc = self.grpc().await?;
         grpc.unary(request.into_request(), PathAndQuery::from_static(path), ProstCodec::default()).await
     }
 
@@ -54,7 +58,7 @@ impl Upstream {
         A: prost::Message + Default + Send + Sync + 'static,
         S: futures_util::Stream<Item = Q> + Send + 'static,
     {
-        let mut grpc = self.ready().await?;
+        let mut grpc = self.grpc().await?;
         grpc.streaming(requests, PathAndQuery::from_static(path), ProstCodec::default()).await
     }
 
@@ -63,9 +67,47 @@ impl Upstream {
         self.service
     }
 
-    async fn ready(&self) -> Result<Grpc<BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>>, Status> {
-        let mut grpc = Grpc::new(self.service.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
-        grpc.ready().await.map_err(|error| Status::unavailable(format!("the store is out of reach: {error}")))?;
+    /// A gRPC client of the service, for messages of any encoding.
+    pub(crate) async fn grpc(&self) -> Result<Grpc<Caller>, Status> {
+        let caller = Caller { service: self.service.clone() };
+        let mut grpc = Grpc::new(caller).max_decoding_message_size(MAX_ANSWER_BYTES);
+        grpc.ready().await?;
         Ok(grpc)
     }
+}
+
+/// The service with a plain error: futures that hold a boxed one cannot be sent between threads in generic code.
+pub(crate) struct Caller {
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>,
+}
+
+impl Service<Request<Body>> for Caller {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.service.poll_ready(cx).map_err(out_of_reach)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        Answer { answer: self.service.call(request) }
+    }
+}
+
+/// The answer that is to come.
+pub(crate) struct Answer {
+    answer: BoxFuture<'static, Result<Response<Body>, BoxError>>,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(cx).map_err(out_of_reach)
+    }
+}
+
+fn out_of_reach(error: BoxError) -> Status {
+    Status::unavailable(format!("the store is out of reach: {error}"))
 }

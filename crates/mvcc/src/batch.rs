@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::index::{Overlay, Version, View};
 use crate::range::{check_revision, read};
+use crate::txn::check;
 use crate::{
-    Answer, Change, DeleteRequest, DeleteResponse, Error, KeepAliveResponse, Key, KeyRange, KeyValue, LeaseId,
-    MAX_LEASE_TTL, MAX_REQUEST_BYTES, MIN_LEASE_TTL, Millis, Mvcc, PutRequest, PutResponse, RangeRequest,
-    RangeResponse, Record, Request, Response, Revision,
+    Alarm, AlarmKind, Answer, Change, DeleteRequest, DeleteResponse, Error, KeepAliveResponse, Key, KeyRange, KeyValue,
+    LeaseId, MAX_LEASE_TTL, Millis, Mvcc, PutRequest, PutResponse, RangeRequest, RangeResponse, Record, Request,
+    Response, Revision,
 };
 
 /// Requests that will become durable together; each sees those before it.
@@ -26,6 +27,8 @@ pub struct Batch<'a> {
     changes: Vec<Change>,
     records: Vec<Record>,
     renewed: Vec<LeaseId>,
+    /// The alarms, once the batch has changed them.
+    alarms: Option<BTreeSet<Alarm>>,
 }
 
 /// The effect of a batch: to be logged, then applied.
@@ -50,29 +53,34 @@ impl<'a> Batch<'a> {
             changes: Vec::new(),
             records: Vec::new(),
             renewed: Vec::new(),
+            alarms: None,
         }
     }
 
     /// Evaluates one request; an error has changed nothing.
     pub fn evaluate(&mut self, request: &Request) -> Answer {
-        if request.size() > MAX_REQUEST_BYTES {
+        if request.size() > self.base.limits.max_request_bytes {
             return Err(Error::RequestTooLarge);
         }
+        match request {
+            Request::Put(put) => check_put(put)?,
+            Request::Delete(delete) => check_range(&delete.range)?,
+            Request::Txn(txn) => check(txn, self.base.limits.max_txn_ops)?,
+            _ => {}
+        }
+        self.check_alarms(request)?;
         let response = match request {
             Request::Put(put) => {
-                check_put(put)?;
                 self.check_put_state(put)?;
                 Response::Put(self.put(put))
             }
-            Request::Delete(delete) => {
-                check_range(&delete.range)?;
-                Response::Delete(self.delete(delete))
-            }
+            Request::Delete(delete) => Response::Delete(self.delete(delete)),
             Request::Txn(txn) => Response::Txn(self.txn(txn)?),
             Request::Compact(revision) => self.compact(*revision)?,
             Request::LeaseGrant { id, ttl } => self.grant(*id, *ttl)?,
             Request::LeaseRevoke(id) => self.revoke(*id)?,
             Request::LeaseKeepAlive(id) => Response::LeaseKeepAlive(self.keep_alive(*id)),
+            Request::Alarm { alarm, active } => self.alarm(*alarm, *active),
         };
         self.commit();
         Ok(response)
@@ -166,6 +174,32 @@ impl<'a> Batch<'a> {
         self.overlay.entry(key).or_default().push(Version { revision, kv });
     }
 
+    fn alarms(&self) -> &BTreeSet<Alarm> {
+        self.alarms.as_ref().unwrap_or(&self.base.alarms)
+    }
+
+    fn check_alarms(&self, request: &Request) -> Result<(), Error> {
+        let raised = |kind| self.alarms().iter().any(|alarm| alarm.kind == kind);
+        let harmless = matches!(request, Request::LeaseKeepAlive(_) | Request::Alarm { .. });
+        if raised(AlarmKind::Corrupt) && !harmless {
+            Err(Error::Corrupt)
+        } else if raised(AlarmKind::NoSpace) && request.grows() {
+            Err(Error::NoSpace)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn alarm(&mut self, alarm: Alarm, active: bool) -> Response {
+        let mut alarms = self.alarms().clone();
+        let changed = if active { alarms.insert(alarm) } else { alarms.remove(&alarm) };
+        if changed {
+            self.alarms = Some(alarms);
+            self.records.push(Record::Alarm { alarm, active });
+        }
+        Response::Alarm { revision: self.revision, alarm: (active || changed).then_some(alarm) }
+    }
+
     fn compact(&mut self, revision: Revision) -> Answer {
         if revision <= self.compacted {
             return Err(Error::Compacted);
@@ -189,7 +223,7 @@ impl<'a> Batch<'a> {
         if self.lease_ttl(id).is_some() {
             return Err(Error::LeaseExists);
         }
-        let ttl = ttl.max(MIN_LEASE_TTL);
+        let ttl = ttl.max(self.base.limits.min_lease_ttl);
         self.leases.insert(id, Some(ttl));
         self.records.push(Record::LeaseGrant { id, ttl });
         Ok(Response::LeaseGrant { revision: self.revision, id, ttl })

@@ -15,7 +15,7 @@ pub enum Error {
     /// `ignore_lease` together with a lease.
     #[error("etcdserver: lease is provided")]
     LeaseProvided,
-    /// A transaction with more than [`crate::MAX_TXN_OPS`] operations.
+    /// A transaction with more operations than [`crate::Limits`] allow.
     #[error("etcdserver: too many operations in txn request")]
     TooManyOps,
     /// One branch of a transaction writes a key twice.
@@ -36,7 +36,13 @@ pub enum Error {
     /// A lease longer than [`crate::MAX_LEASE_TTL`].
     #[error("etcdserver: too large lease TTL")]
     LeaseTtlTooLarge,
-    /// A request larger than [`crate::MAX_REQUEST_BYTES`].
+    /// There is no space, or no quota left, and an alarm says so.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// An alarm says that the data cannot be trusted.
+    #[error("etcdserver: corrupt cluster")]
+    Corrupt,
+    /// A request larger than [`crate::Limits`] allow.
     #[error("etcdserver: request is too large")]
     RequestTooLarge,
 }

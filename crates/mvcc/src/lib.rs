@@ -10,6 +10,7 @@
 //!
 //! Invariant: no IO, no clock, no randomness. Lease ids are chosen by the caller.
 
+mod alarm;
 mod batch;
 mod codec;
 mod error;
@@ -23,6 +24,7 @@ mod state;
 mod txn;
 mod types;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use batch::{Batch, Pending};
 pub use codec::DecodeError;
 pub use error::Error;
@@ -30,8 +32,8 @@ pub use history::{Commit, Event, EventFilter, Events, MAX_CATCH_UP_BYTES, MAX_CA
 pub use record::{Change, Record};
 pub use request::{
     Answer, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, KeepAliveResponse, LeaseStatus,
-    MAX_REQUEST_BYTES, MAX_TXN_OPS, PutRequest, PutResponse, RangeRequest, RangeResponse, Request, Response, SortOrder,
-    SortTarget, TxnOp, TxnRequest, TxnResponse,
+    Limits, MAX_REQUEST_BYTES, MAX_TXN_OPS, PutRequest, PutResponse, RangeRequest, RangeResponse, Request, Response,
+    SortOrder, SortTarget, TxnOp, TxnRequest, TxnResponse,
 };
 pub use state::{KEEP_HISTORY, KEEP_REVISIONS, Mvcc, ReplayError};
 pub use types::{Key, KeyRange, KeyValue, LeaseId, MAX_LEASE_TTL, MIN_LEASE_TTL, Millis, Revision};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_i64, put_u64};
-use crate::{Key, KeyValue, LeaseId, Revision};
+use crate::{Alarm, AlarmKind, Key, KeyValue, LeaseId, Revision};
 
 /// One key changed by a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,13 @@ pub enum Record {
         /// Its keys, sorted.
         keys: Vec<Key>,
     },
+    /// An alarm was raised or disarmed.
+    Alarm {
+        /// Which.
+        alarm: Alarm,
+        /// Raised.
+        active: bool,
+    },
     /// History below this revision is gone.
     Compact(Revision),
     /// The start of a dump: everything before is replaced by what follows, and history below this revision is gone.
@@ -54,6 +61,7 @@ const LEASE_REVOKE: u8 = 3;
 const COMPACT: u8 = 4;
 const BASE: u8 = 5;
 const RESTORE: u8 = 6;
+const ALARM: u8 = 20;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 
@@ -82,6 +90,12 @@ impl Record {
                 for key in keys {
                     put_bytes(out, key);
                 }
+            }
+            Record::Alarm { alarm, active } => {
+                out.push(ALARM);
+                out.push(alarm.kind.number() as u8);
+                put_u64(out, alarm.member);
+                out.push(u8::from(*active));
             }
             Record::Compact(revision) => {
                 out.push(COMPACT);
@@ -113,6 +127,12 @@ impl Record {
                 let id = lease_id(&mut reader)?;
                 let revision = Some(reader.i64()?).filter(|revision| *revision != 0);
                 Record::LeaseRevoke { id, revision, keys: list(&mut reader, |reader| Ok(reader.bytes()?.into()))? }
+            }
+            ALARM => {
+                let offset = reader.offset();
+                let kind = AlarmKind::decode(reader.u8()?, offset)?;
+                let alarm = Alarm { kind, member: reader.u64()? };
+                Record::Alarm { alarm, active: reader.u8()? != 0 }
             }
             COMPACT => Record::Compact(reader.i64()?),
             BASE => Record::Base(reader.i64()?),

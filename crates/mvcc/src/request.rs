@@ -2,13 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::{Error, KeyRange, KeyValue, LeaseId, Revision};
+use crate::{Alarm, Error, KeyRange, KeyValue, LeaseId, Revision};
 
-/// Largest request, in bytes of keys and values (etcd's default).
+/// Largest request, in bytes of keys and values, unless configured (etcd's default).
 pub const MAX_REQUEST_BYTES: usize = 1_572_864;
 
-/// Most operations in one branch of a transaction, and most compares (etcd's default).
+/// Most operations in one branch of a transaction, and most compares, unless configured (etcd's default).
 pub const MAX_TXN_OPS: usize = 128;
+
+/// What a single request may ask for; the same for the life of a running store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of keys and values.
+    pub max_request_bytes: usize,
+    /// Operations in one branch of a transaction, and compares, nested ones included.
+    pub max_txn_ops: usize,
+    /// Seconds that the shortest lease lasts; shorter ones are raised to it.
+    pub min_lease_ttl: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { max_request_bytes: MAX_REQUEST_BYTES, max_txn_ops: MAX_TXN_OPS, min_lease_ttl: crate::MIN_LEASE_TTL }
+    }
+}
 
 /// A request that may change the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +49,13 @@ pub enum Request {
     LeaseRevoke(LeaseId),
     /// Give a lease its full time again.
     LeaseKeepAlive(LeaseId),
+    /// Raise or disarm an alarm.
+    Alarm {
+        /// Which.
+        alarm: Alarm,
+        /// Raise.
+        active: bool,
+    },
 }
 
 impl Request {
@@ -41,9 +65,11 @@ impl Request {
             Request::Put(put) => put.size(),
             Request::Delete(delete) => range_size(&delete.range),
             Request::Txn(txn) => txn.size(),
-            Request::Compact(_) | Request::LeaseGrant { .. } | Request::LeaseRevoke(_) | Request::LeaseKeepAlive(_) => {
-                0
-            }
+            Request::Compact(_)
+            | Request::LeaseGrant { .. }
+            | Request::LeaseRevoke(_)
+            | Request::LeaseKeepAlive(_)
+            | Request::Alarm { .. } => 0,
         }
     }
 
@@ -296,6 +322,13 @@ pub enum Response {
     },
     /// To a keep-alive.
     LeaseKeepAlive(KeepAliveResponse),
+    /// To an alarm.
+    Alarm {
+        /// The store's revision.
+        revision: Revision,
+        /// The alarm, if it stands now, or was disarmed.
+        alarm: Option<Alarm>,
+    },
 }
 
 /// Answer to a put.

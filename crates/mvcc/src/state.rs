@@ -1,6 +1,6 @@
 //! The durable state: what readers see, and how records change it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::batch::{Batch, Pending, check_range};
@@ -8,9 +8,10 @@ use crate::history::History;
 use crate::index::{Index, Version};
 use crate::lease::Leases;
 use crate::range::{check_revision, read};
+use crate::txn::check;
 use crate::{
-    Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus, Millis, RangeRequest,
-    RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
+    Alarm, Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus, Limits, Millis,
+    RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
 };
 
 /// How long history is kept before it is compacted by itself, in milliseconds.
@@ -56,6 +57,8 @@ pub struct Mvcc {
     pub(crate) leases: Leases,
     /// Revisions and when they were current, oldest first.
     marks: VecDeque<(Millis, Revision)>,
+    pub(crate) limits: Limits,
+    pub(crate) alarms: BTreeSet<Alarm>,
 }
 
 impl Default for Mvcc {
@@ -74,7 +77,14 @@ impl Mvcc {
             history: History::default(),
             leases: Leases::default(),
             marks: VecDeque::new(),
+            limits: Limits::default(),
+            alarms: BTreeSet::new(),
         }
+    }
+
+    /// Sets what a single request may ask for; what is in the store already stays, whatever it took.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     // === Reading ===
@@ -104,6 +114,7 @@ impl Mvcc {
     /// Runs a transaction that cannot write (see [`TxnRequest::is_read_only`]).
     pub fn read_txn(&self, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
         debug_assert!(txn.is_read_only());
+        check(txn, self.limits.max_txn_ops)?;
         self.batch(now).txn(txn)
     }
 
@@ -123,6 +134,11 @@ impl Mvcc {
     /// All leases, by id.
     pub fn leases(&self) -> Vec<LeaseId> {
         self.leases.iter().map(|(id, _)| id).collect()
+    }
+
+    /// The alarms that stand.
+    pub fn alarms(&self) -> impl Iterator<Item = Alarm> {
+        self.alarms.iter().copied()
     }
 
     /// When the next lease ends.
@@ -181,7 +197,10 @@ impl Mvcc {
             Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => gap(*revision)?,
             Record::Compact(revision) => beyond(*revision)?,
             Record::Restore(kv) => beyond(kv.mod_revision)?,
-            Record::LeaseRevoke { revision: None, .. } | Record::LeaseGrant { .. } | Record::Base(_) => {}
+            Record::LeaseRevoke { revision: None, .. }
+            | Record::LeaseGrant { .. }
+            | Record::Alarm { .. }
+            | Record::Base(_) => {}
         }
         self.apply_record(now, record);
         Ok(())
@@ -196,6 +215,7 @@ impl Mvcc {
     pub fn dump(&self) -> Vec<Record> {
         let mut records = vec![Record::Base(self.compact_revision)];
         records.extend(self.leases.iter().map(|(id, ttl)| Record::LeaseGrant { id, ttl }));
+        records.extend(self.alarms.iter().map(|alarm| Record::Alarm { alarm: *alarm, active: true }));
         let everything = crate::KeyRange::From(Key::default());
         let base = self.index.view().at(&everything, self.compact_revision);
         // The commit at the compaction revision is still in the history, and brings its keys itself.
@@ -221,13 +241,22 @@ impl Mvcc {
                 self.leases.remove(id);
                 commit
             }
+            Record::Alarm { alarm, active } => {
+                if active {
+                    self.alarms.insert(alarm);
+                } else {
+                    self.alarms.remove(&alarm);
+                }
+                None
+            }
             Record::Compact(revision) => {
                 self.compact(revision);
                 None
             }
             Record::Base(compact_revision) => {
                 // A base at revision N is followed by the commit at N itself, so the store stands just before it.
-                *self = Mvcc { revision: (compact_revision - 1).max(1), compact_revision, ..Mvcc::new() };
+                let limits = self.limits;
+                *self = Mvcc { revision: (compact_revision - 1).max(1), compact_revision, limits, ..Mvcc::new() };
                 None
             }
             Record::Restore(kv) => {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::batch::{Batch, check_put, check_range};
 use crate::index::View;
 use crate::{
-    Compare, CompareResult, CompareTarget, Error, Key, KeyRange, KeyValue, MAX_TXN_OPS, Response, Revision, TxnOp,
-    TxnRequest, TxnResponse,
+    Compare, CompareResult, CompareTarget, Error, Key, KeyRange, KeyValue, Response, Revision, TxnOp, TxnRequest,
+    TxnResponse,
 };
 
 /// The branch taken by a transaction and by each one inside that branch, in order.
@@ -16,9 +16,8 @@ struct Path {
 }
 
 impl Batch<'_> {
-    /// Checks the whole tree, then decides the whole tree, then runs it: a refused transaction has changed nothing.
+    /// Decides the whole tree, checks what it decided, then runs it: a refused transaction has changed nothing. It has passed [`check`].
     pub(crate) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnResponse, Error> {
-        check(txn)?;
         let path = decide(self.view(), txn);
         self.check_branch(txn, &path)?;
         let mut response = self.run(txn, &path);
@@ -66,8 +65,8 @@ fn branch(txn: &TxnRequest, succeeded: bool) -> &[TxnOp] {
 // === What can be wrong with a transaction by itself ===
 
 /// Limits, empty keys and keys written twice, in both branches.
-pub(crate) fn check(txn: &TxnRequest) -> Result<(), Error> {
-    check_ops(txn, MAX_TXN_OPS)?;
+pub(crate) fn check(txn: &TxnRequest, max_ops: usize) -> Result<(), Error> {
+    check_ops(txn, max_ops)?;
     check_branch_writes(&txn.success)?;
     check_branch_writes(&txn.failure)?;
     Ok(())

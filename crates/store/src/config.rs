@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use flota_mvcc::Limits;
+
 /// One address to serve on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -14,7 +16,7 @@ pub enum Listen {
     Unix(PathBuf),
     /// Plain TCP: for loopback only, there is no authentication.
     Tcp(SocketAddr),
-    /// TLS; clients must show a certificate signed by `client_ca`.
+    /// TLS, also for whoever speaks HTTP/1.
     Tls {
         /// The address.
         addr: SocketAddr,
@@ -22,8 +24,8 @@ pub enum Listen {
         cert: PathBuf,
         /// The server's private key, PEM.
         key: PathBuf,
-        /// The authority that signs client certificates, PEM.
-        client_ca: PathBuf,
+        /// The authority that signs client certificates, PEM: clients must show one. Without it everybody is let in.
+        client_ca: Option<PathBuf>,
     },
 }
 
@@ -48,15 +50,30 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// The addresses; none is allowed.
     pub listen: Vec<Listen>,
-    /// The name of the one member, as MemberList tells it.
+    /// The member's name, as the member list tells it.
     pub name: String,
-    /// The URLs that MemberList tells clients to use; if none, those it listens on.
+    /// Where the member list says that clients find the store; the addresses above if empty.
     pub advertise: Vec<String>,
+    /// What the member list tells as the address for other members. There are none, but clients expect to see one.
+    pub peer_urls: Vec<String>,
+    /// What a single request may ask for.
+    pub limits: Limits,
+    /// Bytes of keys and values, history included, past which the store only takes requests that make it smaller; 0 is no
+    /// bound but the disk's.
+    pub quota_bytes: u64,
 }
 
 impl StoreConfig {
-    /// Everything as it is where nothing is said about it.
+    /// A store in `data_dir` that listens at `listen`; everything else is as etcd has it by default.
     pub fn new(data_dir: impl Into<PathBuf>, listen: Vec<Listen>) -> StoreConfig {
-        StoreConfig { data_dir: data_dir.into(), listen, name: DEFAULT_NAME.to_owned(), advertise: Vec::new() }
+        StoreConfig {
+            data_dir: data_dir.into(),
+            listen,
+            name: DEFAULT_NAME.to_owned(),
+            advertise: Vec::new(),
+            peer_urls: vec!["http://localhost:2380".to_owned()],
+            limits: Limits::default(),
+            quota_bytes: 0,
+        }
     }
 }

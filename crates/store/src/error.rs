@@ -61,16 +61,7 @@ pub enum StoreError {
         listen: Listen,
         /// Why not.
         #[source]
-        source: tonic::transport::Error,
-    },
-    /// A listener stopped by itself.
-    #[error("cannot go on serving {listen}")]
-    Serve {
-        /// The address.
-        listen: Listen,
-        /// Why not.
-        #[source]
-        source: tonic::transport::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The disk failed a write or a sync: what it holds is unknown until the log is read again.
     #[error("the disk failed: {reason}; the store must be started again")]

@@ -14,6 +14,7 @@
 
 mod clock;
 mod config;
+mod connection;
 pub mod disk;
 mod error;
 mod hub;
@@ -23,9 +24,11 @@ mod log;
 mod service;
 mod shared;
 mod store;
+mod tls;
 mod writer;
 
 pub use config::{Listen, StoreConfig};
 pub use error::StoreError;
+pub use flota_mvcc::Limits;
 pub use log::{RecoveryReport, TornTail};
 pub use store::Store;

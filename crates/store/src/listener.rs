@@ -5,28 +5,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::UnixListenerStream;
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use crate::{Listen, StoreError};
+use crate::connection::{self, HEAD_TIMEOUT, MAX_CONNECTIONS};
+use crate::{Listen, StoreError, tls};
+
+/// How long to wait when no connection can be accepted, because there are no file descriptors left for example.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The kernel asks a silent TCP connection for a sign of life after so many seconds.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A socket that is listening.
-#[derive(Debug)]
 pub(crate) struct Bound {
     listen: Listen,
     socket: Socket,
 }
 
-#[derive(Debug)]
 enum Socket {
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, #[expect(dead_code, reason = "removes the file when it is dropped")] SocketFile),
     Tcp(TcpListener),
-    Tls(TcpListener, Box<ServerTlsConfig>),
+    Tls(TcpListener, TlsAcceptor),
 }
 
 impl Bound {
@@ -41,16 +48,12 @@ impl Bound {
                 Ok(Bound { listen: Listen::Tcp(addr), socket: Socket::Tcp(listener) })
             }
             Listen::Tls { addr, cert, key, client_ca } => {
-                let config = ServerTlsConfig::new()
-                    .identity(Identity::from_pem(read(cert)?, read(key)?))
-                    .client_ca_root(Certificate::from_pem(read(client_ca)?));
-                // Built once now and once to serve: a bad certificate must be told at the start.
-                let checked = Server::builder().tls_config(config.clone());
-                checked.map_err(|source| StoreError::Tls { listen: listen.clone(), source })?;
+                let config = tls::server_config(cert, key, client_ca.as_deref())
+                    .map_err(|source| StoreError::Tls { listen: listen.clone(), source })?;
                 let (listener, addr) = bind_tcp(listen, *addr).await?;
                 let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
                 let listen = Listen::Tls { addr, cert, key, client_ca };
-                Ok(Bound { listen, socket: Socket::Tls(listener, Box::new(config)) })
+                Ok(Bound { listen, socket: Socket::Tls(listener, TlsAcceptor::from(config)) })
             }
         }
     }
@@ -60,29 +63,80 @@ impl Bound {
         &self.listen
     }
 
-    /// Serves until `stop`, then finishes the requests at hand.
-    pub(crate) async fn serve(self, routes: Routes, stop: CancellationToken) -> Result<(), StoreError> {
-        let listen = self.listen;
-        let stopped = stop.cancelled_owned();
-        let served = match self.socket {
-            Socket::Unix(listener, _file) => {
-                let incoming = UnixListenerStream::new(listener);
-                Server::builder().add_routes(routes).serve_with_incoming_shutdown(incoming, stopped).await
-            }
-            Socket::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                Server::builder().add_routes(routes).serve_with_incoming_shutdown(incoming, stopped).await
-            }
-            Socket::Tls(listener, config) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                match Server::builder().tls_config(*config) {
-                    Ok(mut server) => server.add_routes(routes).serve_with_incoming_shutdown(incoming, stopped).await,
-                    Err(error) => Err(error),
+    /// Serves until `stop`, then finishes the requests at hand; dropped, it cuts them off.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let next = async {
+                // The semaphore is never closed.
+                let permit = Arc::clone(&room).acquire_owned().await.ok();
+                (permit, self.socket.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                () = stop.cancelled() => break,
+                next = next => next,
+            };
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok(accepted) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    connections.spawn(async move {
+                        accepted.serve(router, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
-        };
-        served.map_err(|source| StoreError::Serve { listen, source })
+        }
+        drop(self.socket);
+        while connections.join_next().await.is_some() {}
     }
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Socket::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
+            Socket::Tcp(listener) => Accepted::Tcp(tuned(listener.accept().await?.0)),
+            Socket::Tls(listener, acceptor) => Accepted::Tls(tuned(listener.accept().await?.0), acceptor.clone()),
+        })
+    }
+}
+
+/// A connection that has been made, but has not said anything yet.
+enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(TcpStream, TlsAcceptor),
+}
+
+impl Accepted {
+    async fn serve(self, router: Router, stop: CancellationToken) {
+        match self {
+            Accepted::Unix(stream) => connection::serve(stream, router, stop).await,
+            Accepted::Tcp(stream) => connection::serve(stream, router, stop).await,
+            Accepted::Tls(stream, acceptor) => {
+                // A handshake that fails is the client's to report.
+                if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                    connection::serve(stream, router, stop).await;
+                }
+            }
+        }
+    }
+}
+
+/// Sends at once, and finds out when the other side has gone without a word.
+fn tuned(stream: TcpStream) -> TcpStream {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
+    // A socket without these options works too.
+    let _ = stream.set_nodelay(true);
+    let _ = set_socket_keepalive(&stream, true);
+    let _ = set_tcp_keepidle(&stream, TCP_KEEPALIVE);
+    stream
 }
 
 /// Removes the socket file with the listener.
@@ -136,8 +190,4 @@ fn refused(listen: &Listen, source: io::Error) -> StoreError {
     } else {
         StoreError::Listen { listen, source }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
-    fs::read(path).map_err(|source| StoreError::Io { action: "read", path: path.to_owned(), source })
 }

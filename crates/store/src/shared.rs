@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use flota_mvcc::{Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
+use flota_mvcc::{Alarm, AlarmKind, Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::StoreConfig;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::log::{Identity, Sizes};
@@ -15,10 +16,8 @@ use crate::writer::{Job, MAX_QUEUE_BYTES};
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// By the rules of the store.
+    /// By the rules of the store, or for lack of space.
     Request(Error),
-    /// The disk is full.
-    NoSpace,
     /// The store has failed or is stopping.
     Stopped,
 }
@@ -27,14 +26,6 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal::Request(error)
     }
-}
-
-/// What MemberList tells of the one member, besides its id.
-#[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub(crate) name: String,
-    /// Where clients can reach the store.
-    pub(crate) client_urls: Vec<String>,
 }
 
 /// The running store.
@@ -51,7 +42,8 @@ pub(crate) struct Shared {
     pub(crate) deadline: watch::Sender<Option<Millis>>,
     /// Ends streams when the server stops.
     pub(crate) stopping: CancellationToken,
-    pub(crate) member: Member,
+    /// What the store was opened with; `advertise` is never empty.
+    pub(crate) config: StoreConfig,
     state: RwLock<Mvcc>,
     queue: mpsc::Sender<Job>,
     queue_bytes: Arc<Semaphore>,
@@ -65,7 +57,7 @@ impl Shared {
         sizes: Arc<Sizes>,
         clock: Clock,
         queue: mpsc::Sender<Job>,
-        member: Member,
+        config: StoreConfig,
         lease_seed: i64,
     ) -> Shared {
         let hub = Hub::default();
@@ -79,7 +71,7 @@ impl Shared {
             no_space: AtomicBool::new(false),
             deadline: watch::Sender::new(state.next_deadline()),
             stopping: CancellationToken::new(),
-            member,
+            config,
             state: RwLock::new(state),
             queue,
             queue_bytes: Arc::new(Semaphore::new(MAX_QUEUE_BYTES)),
@@ -102,6 +94,21 @@ impl Shared {
         self.state().revision()
     }
 
+    /// The alarms that were raised, and the one of a full disk, which comes and goes by itself.
+    pub(crate) fn alarms(&self) -> Vec<Alarm> {
+        let mut alarms: Vec<Alarm> = self.state().alarms().collect();
+        let full = self.no_space_alarm();
+        if self.no_space.load(Ordering::Relaxed) && !alarms.contains(&full) {
+            alarms.push(full);
+        }
+        alarms
+    }
+
+    /// The alarm that this store itself raises.
+    pub(crate) fn no_space_alarm(&self) -> Alarm {
+        Alarm { kind: AlarmKind::NoSpace, member: self.identity.member_id }
+    }
+
     /// Reads are refused too when the disk has failed: the process is about to end.
     pub(crate) fn check_alive(&self) -> Result<(), Refusal> {
         if self.failure.get().is_some() { Err(Refusal::Stopped) } else { Ok(()) }
@@ -110,7 +117,7 @@ impl Shared {
     /// Has the writer make the request durable, and answers then.
     pub(crate) async fn submit(&self, request: Request) -> Result<Response, Refusal> {
         let size = request.size();
-        if size > flota_mvcc::MAX_REQUEST_BYTES {
+        if size > self.config.limits.max_request_bytes {
             return Err(Refusal::Request(Error::RequestTooLarge));
         }
         let permits = u32::try_from(size.max(1)).unwrap_or(u32::MAX);

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use axum::Router;
+use flota_etcd::Upstream;
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,7 @@ use crate::disk::{Directory, Disk};
 use crate::listener::Bound;
 use crate::lock::DirectoryLock;
 use crate::log::{Identity, Recovered, RecoveryReport, recover};
-use crate::shared::{Member, Shared};
+use crate::shared::Shared;
 use crate::writer::{Job, MAX_BATCH_REQUESTS, Writer};
 use crate::{Listen, StoreConfig, StoreError, service};
 
@@ -26,6 +28,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub struct Store {
     shared: Arc<Shared>,
     listeners: Vec<Bound>,
+    /// Added by the store's owner.
+    routes: Router,
     report: RecoveryReport,
     writer_end: oneshot::Receiver<Result<(), StoreError>>,
     _lock: DirectoryLock,
@@ -39,31 +43,31 @@ impl Store {
     }
 
     /// The same on another disk; the lock is still a file in the data directory.
-    pub async fn open_on(config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Store, StoreError> {
+    pub async fn open_on(mut config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Store, StoreError> {
         let clock = Clock::new();
         let dir = config.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open_log(&dir, disk, clock)).await;
-        let (lock, Recovered { state, log, report }) = opened.map_err(|_| StoreError::WriterEnded)??;
+        let (lock, Recovered { mut state, log, report }) = opened.map_err(|_| StoreError::WriterEnded)??;
+        state.set_limits(config.limits);
         let mut listeners = Vec::new();
         for listen in &config.listen {
             listeners.push(Bound::bind(listen).await?);
         }
         let (queue, jobs) = mpsc::channel(MAX_BATCH_REQUESTS);
-        let mut client_urls = config.advertise;
-        if client_urls.is_empty() {
-            client_urls = listeners.iter().map(|bound| bound.listen().to_string()).collect();
+        if config.advertise.is_empty() {
+            config.advertise = listeners.iter().map(|bound| bound.listen().to_string()).collect();
         }
-        let member = Member { name: config.name, client_urls };
         let seed = random(&config.data_dir)? as i64;
         let sizes = Arc::clone(&log.sizes);
-        let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, member, seed));
+        let data_dir = config.data_dir.clone();
+        let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, config, seed));
         let spawned = Writer::spawn(Arc::clone(&shared), log, jobs);
         let writer_end = spawned.map_err(|source| StoreError::Io {
             action: "start the writer thread for",
-            path: config.data_dir.clone(),
+            path: data_dir,
             source,
         })?;
-        Ok(Store { shared, listeners, report, writer_end, _lock: lock })
+        Ok(Store { shared, listeners, routes: Router::new(), report, writer_end, _lock: lock })
     }
 
     /// What was found on disk.
@@ -83,7 +87,7 @@ impl Store {
 
     /// The name of the member, and the URLs that clients are told to use.
     pub fn member(&self) -> (&str, &[String]) {
-        (&self.shared.member.name, &self.shared.member.client_urls)
+        (&self.shared.config.name, &self.shared.config.advertise)
     }
 
     /// The addresses in the order of the configuration, with the ports that were chosen where 0 was asked for.
@@ -91,47 +95,40 @@ impl Store {
         self.listeners.iter().map(|bound| bound.listen().clone()).collect()
     }
 
+    /// The store as something to call in this process: the same services as on its addresses, without a connection.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::new(service::grpc(&self.shared))
+    }
+
+    /// Serves these routes too, on all addresses. They must not overlap with the store's own.
+    pub fn with_routes(mut self, routes: Router) -> Store {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
     /// Serves until `shutdown`; returns early with an error if the disk fails, and then the process must be started again.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        let Store { shared, listeners, writer_end, _lock, .. } = self;
+        let Store { shared, listeners, routes, writer_end, _lock, .. } = self;
         let stopping = shared.stopping.clone();
-        let routes = service::routes(&shared);
-        let servers = tokio::spawn(try_join_all(
-            listeners.into_iter().map(|bound| bound.serve(routes.clone(), stopping.clone())),
-        ));
+        let router = service::router(&shared).merge(routes);
+        let served = listeners.into_iter().map(|bound| bound.serve(router.clone(), stopping.clone()));
+        let served = join_all(served.collect::<Vec<_>>());
+        let mut servers = tokio::spawn(async { served.await.clear() });
         let leases = tokio::spawn(lease_timer(Arc::clone(&shared)));
-        let mut servers = Some(servers);
         let mut writer_end = Some(writer_end);
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             ended = ended(&mut writer_end) => ended,
-            served = joined(&mut servers) => served,
         };
         leases.abort();
         stopping.cancel();
-        let drained = tokio::time::timeout(DRAIN, joined(&mut servers)).await;
-        if drained.is_err() {
+        if tokio::time::timeout(DRAIN, &mut servers).await.is_err() {
             tracing::info!("clients kept their connections open: they are cut");
-            if let Some(servers) = &servers {
-                servers.abort();
-            }
+            servers.abort();
         }
         shared.tell(Job::Stop).await;
         let closed = ended(&mut writer_end).await;
         outcome.and(closed)
-    }
-}
-
-type Servers = tokio::task::JoinHandle<Result<Vec<()>, StoreError>>;
-
-/// Waits for the servers; at once if they have been waited for already.
-async fn joined(servers: &mut Option<Servers>) -> Result<(), StoreError> {
-    let Some(handle) = servers else { return Ok(()) };
-    let joined = handle.await;
-    *servers = None;
-    match joined {
-        Ok(served) => served.map(|_| ()),
-        Err(_) => Err(StoreError::WriterEnded),
     }
 }
 

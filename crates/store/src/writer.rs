@@ -27,6 +27,9 @@ const MAX_EXPIRED: usize = 1000;
 /// The log is replaced by a snapshot when it is longer than this, and than twice what is kept in memory.
 const SNAPSHOT_BYTES: u64 = 64 << 20;
 
+/// Bytes that a key takes beside itself and its value, as far as the quota is concerned (etcd's figure).
+const KEY_OVERHEAD: usize = 256;
+
 /// What the writer is asked.
 pub(crate) enum Job {
     /// Change the store.
@@ -151,8 +154,18 @@ impl Writer {
                 let _ = batch.evaluate(&Request::LeaseRevoke(id));
             }
         }
+        let mut used = state.bytes();
         let answers = jobs.iter().map(|job| {
-            if refused(&job.request, space) { Err(Refusal::NoSpace) } else { Ok(batch.evaluate(&job.request)?) }
+            if refused(&job.request, space) {
+                return Err(Refusal::Request(Error::NoSpace));
+            }
+            if self.over_quota(&job.request, used) {
+                // Raised once; from then on the alarm itself refuses what grows.
+                let _ = batch.evaluate(&Request::Alarm { alarm: self.shared.no_space_alarm(), active: true });
+                return Err(Refusal::Request(Error::NoSpace));
+            }
+            used += job.request.size();
+            Ok(batch.evaluate(&job.request)?)
         });
         let answers = answers.collect();
         if let Some(revision) = state.compaction_due(now).filter(|_| space == Space::Enough) {
@@ -162,12 +175,18 @@ impl Writer {
         (answers, batch.finish())
     }
 
+    fn over_quota(&self, request: &Request, used: usize) -> bool {
+        let quota = self.shared.config.quota_bytes;
+        let cost = request.size() + KEY_OVERHEAD;
+        quota > 0 && request.grows() && (used + cost) as u64 >= quota
+    }
+
     /// On a disk that was full, each new write tries whether there is space again.
     fn space(&self, jobs: &[Work]) -> Space {
         if !self.shared.no_space.load(Ordering::Relaxed) {
             return Space::Enough;
         }
-        if jobs.iter().any(|job| job.request.grows()) && self.log.retake_reserve().is_ok() {
+        if jobs.iter().any(|job| tries_for_space(&job.request)) && self.log.retake_reserve().is_ok() {
             tracing::info!("there is disk space again: writes go on");
             self.shared.no_space.store(false, Ordering::Relaxed);
             return Space::Enough;
@@ -245,6 +264,11 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> (Vec<Work>, bool) {
         }
     }
     (jobs, false)
+}
+
+/// Somebody wants to write, or says that there is space again.
+fn tries_for_space(request: &Request) -> bool {
+    request.grows() || matches!(request, Request::Alarm { active: false, .. })
 }
 
 fn refused(request: &Request, space: Space) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flota_store::{Listen, StoreConfig};
+use flota_store::{Limits, Listen, StoreConfig};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::ConfigError;
@@ -63,6 +63,20 @@ pub struct LimitOptions {
     pub request_bytes: usize,
 }
 
+/// The quota where none is given, as in etcd.
+const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
+
+impl LimitOptions {
+    fn of_a_request(self) -> Limits {
+        Limits { max_request_bytes: self.request_bytes, max_txn_ops: self.txn_ops, ..Limits::default() }
+    }
+
+    /// Etcd's numbers as the store's: there 0 is the default, here it is none.
+    fn quota(self) -> u64 {
+        if self.quota_bytes == 0 { DEFAULT_QUOTA_BYTES } else { u64::try_from(self.quota_bytes).unwrap_or(0) }
+    }
+}
+
 /// How users prove who they are.
 #[derive(Debug, Clone)]
 pub struct TokenOptions {
@@ -111,6 +125,8 @@ impl ServeOptions {
         Ok(StoreConfig {
             name: self.name.clone(),
             advertise: self.advertise.clone(),
+            limits: self.limits.of_a_request(),
+            quota_bytes: self.limits.quota(),
             ..StoreConfig::new(data_dir, addresses)
         })
     }

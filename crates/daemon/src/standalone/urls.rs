@@ -22,10 +22,11 @@ pub(crate) fn listen(url: &str, tls: &TlsOptions) -> Result<Listen, ConfigError>
             let (Some(cert), Some(key)) = (tls.cert.clone(), tls.key.clone()) else {
                 return Err(wrong("needs --cert-file and --key-file"));
             };
-            let client_ca = tls.client_ca.clone().filter(|_| tls.client_cert_auth);
-            let Some(client_ca) = client_ca else {
-                return Err(wrong("needs --client-cert-auth and --trusted-ca-file"));
-            };
+            // An authority alone asks for certificates too, as in etcd.
+            let client_ca = tls.client_ca.clone();
+            if tls.client_cert_auth && client_ca.is_none() {
+                return Err(wrong("with --client-cert-auth needs --trusted-ca-file"));
+            }
             Ok(Listen::Tls { addr, cert, key, client_ca })
         }
         _ => Err(wrong("has an unknown scheme; use http, https or unix")),
@@ -42,7 +43,7 @@ fn resolve(host: &str) -> Result<SocketAddr, String> {
 
 /// Whether everybody on the network can write there.
 pub(crate) fn is_open(listen: &Listen) -> bool {
-    matches!(listen, Listen::Tcp(addr) if !addr.ip().is_loopback())
+    matches!(listen, Listen::Tcp(addr) | Listen::Tls { addr, client_ca: None, .. } if !addr.ip().is_loopback())
 }
 
 #[cfg(test)]

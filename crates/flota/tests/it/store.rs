@@ -101,7 +101,7 @@ fn the_store_alone_is_started_like_etcd_and_ends_with_a_signal() {
     assert!(log.contains("published {Name:m1") && log.contains("enabled capabilities for version"), "{log}");
     assert!(log.contains("without effect in a store of one member: --heartbeat-interval --logger"), "{log}");
     serving.etcdctl(&["put", "a", "1"]);
-    assert!(serving.etcdctl(&["member", "list"]).contains(&format!("m1, , {}", serving.endpoint)));
+    assert!(serving.etcdctl(&["member", "list"]).contains(&format!("m1, http://localhost:2380, {}", serving.endpoint)));
     assert_eq!(serving.end("-TERM"), Some(0));
     let serving = Serving::in_dir(&data, &["--advertise-client-urls", "http://db.example:2379"]);
     assert_eq!(serving.etcdctl(&["get", "a", "--print-value-only"]), "1\n");

@@ -31,12 +31,13 @@ impl PbClusterService for ClusterService {
     async fn member_list(&self, _: Request<PbMemberListRequest>) -> Result<Response<PbMemberListResponse>, Status> {
         let member = PbMember {
             id: self.shared.identity.member_id,
-            name: self.shared.member.name.clone(),
-            peer_ur_ls: Vec::new(),
-            client_ur_ls: self.shared.member.client_urls.clone(),
+            name: self.shared.config.name.clone(),
+            peer_ur_ls: self.shared.config.peer_urls.clone(),
+            client_ur_ls: self.shared.config.advertise.clone(),
             is_learner: false,
         };
-        let header = convert::header(&self.shared, self.shared.revision());
+        // Etcd tells no revision here.
+        let header = convert::header(&self.shared, 0);
         Ok(Response::new(PbMemberListResponse { header, members: vec![member] }))
     }
 

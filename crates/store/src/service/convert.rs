@@ -16,8 +16,8 @@ use tonic::Status;
 
 use crate::shared::{Refusal, Shared};
 
-/// The term that is told: one member leads itself for ever.
-pub(super) const TERM: u64 = 1;
+/// The term that is told: that of a member that has just elected itself, and leads for ever.
+pub(super) const TERM: u64 = 2;
 
 #[expect(clippy::unnecessary_wraps, reason = "the wire's messages hold their header as an option")]
 pub(super) fn header(shared: &Shared, revision: Revision) -> Option<PbResponseHeader> {
@@ -35,7 +35,6 @@ fn inner_header(revision: Revision) -> Option<PbResponseHeader> {
 /// The answer's code; the texts are etcd's.
 pub(super) fn status(refusal: Refusal) -> Status {
     let error = match refusal {
-        Refusal::NoSpace => return Status::resource_exhausted("etcdserver: mvcc: database space exceeded"),
         Refusal::Stopped => return Status::unavailable("etcdserver: server stopped"),
         Refusal::Request(error) => error,
     };
@@ -49,6 +48,8 @@ pub(super) fn status(refusal: Refusal) -> Status {
         | Error::DuplicateKey
         | Error::RequestTooLarge => Status::invalid_argument(text),
         Error::Compacted | Error::FutureRevision | Error::LeaseTtlTooLarge => Status::out_of_range(text),
+        Error::NoSpace => Status::resource_exhausted(text),
+        Error::Corrupt => Status::data_loss(text),
         Error::LeaseNotFound => Status::not_found(text),
         Error::LeaseExists => Status::failed_precondition(text),
     }
@@ -223,6 +224,7 @@ fn inner_response(response: &Response) -> Option<PbTxnOpResponse> {
         Response::Compact { .. }
         | Response::LeaseGrant { .. }
         | Response::LeaseRevoke { .. }
-        | Response::LeaseKeepAlive(_) => None,
+        | Response::LeaseKeepAlive(_)
+        | Response::Alarm { .. } => None,
     }
 }

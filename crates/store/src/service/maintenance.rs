@@ -10,17 +10,17 @@ use etcd_client::proto::{
     PbMoveLeaderRequest, PbMoveLeaderResponse, PbSnapshotRequest, PbSnapshotResponse, PbStatusRequest,
     PbStatusResponse,
 };
+use flota_mvcc::{Alarm, AlarmKind, Request as Change, Response as Changed};
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::{ETCD_VERSION, convert};
 use crate::shared::Shared;
 
-/// The etcd release whose API is served.
-const API_VERSION: &str = "3.5.0";
-
-/// The wire's number for "the disk is full".
-const ALARM_NOSPACE: i32 = 1;
+// The wire's actions on alarms.
+const GET: i32 = 0;
+const ACTIVATE: i32 = 1;
+const DEACTIVATE: i32 = 2;
 
 pub(super) struct MaintenanceService {
     shared: Arc<Shared>,
@@ -31,24 +31,48 @@ impl MaintenanceService {
         MaintenanceService { shared: Arc::clone(shared) }
     }
 
-    fn alarms(&self) -> Vec<PbAlarmMember> {
-        let member_id = self.shared.identity.member_id;
-        let full = self.shared.no_space.load(Ordering::Relaxed);
-        full.then_some(PbAlarmMember { member_id, alarm: ALARM_NOSPACE }).into_iter().collect()
+    async fn change_alarm(&self, alarm: Alarm, active: bool) -> Result<PbAlarmResponse, Status> {
+        // The alarm of a full disk is in no record: it goes when the disk has space again, which the writer finds out now.
+        let full = alarm == self.shared.no_space_alarm() && self.shared.no_space.load(Ordering::Relaxed);
+        match self.shared.submit(Change::Alarm { alarm, active }).await.map_err(convert::status)? {
+            Changed::Alarm { revision, alarm: changed } => {
+                let changed = changed.or((full && !active).then_some(alarm));
+                let header = convert::header(&self.shared, revision);
+                Ok(PbAlarmResponse { header, alarms: changed.into_iter().map(alarm_member).collect() })
+            }
+            _ => Err(convert::mismatch()),
+        }
     }
+}
+
+/// An alarm as etcd's Status tells it: its message in text form.
+fn error_text(alarm: Alarm) -> String {
+    format!("memberID:{} alarm:{} ", alarm.member, alarm.kind.name())
+}
+
+fn alarm_member(alarm: Alarm) -> PbAlarmMember {
+    PbAlarmMember { member_id: alarm.member, alarm: alarm.kind.number() }
 }
 
 #[tonic::async_trait]
 impl PbMaintenanceService for MaintenanceService {
     async fn alarm(&self, request: Request<PbAlarmRequest>) -> Result<Response<PbAlarmResponse>, Status> {
-        match request.get_ref().action {
-            // Nothing needs disarming: each new write tries whether there is space again.
-            0 | 2 => {
+        let PbAlarmRequest { action, member_id, alarm } = *request.get_ref();
+        let kind = AlarmKind::new(alarm);
+        let response = match (action, kind) {
+            (GET, _) => {
+                let alarms =
+                    self.shared.alarms().into_iter().filter(|found| kind.is_none_or(|kind| kind == found.kind));
                 let header = convert::header(&self.shared, self.shared.revision());
-                Ok(Response::new(PbAlarmResponse { header, alarms: self.alarms() }))
+                PbAlarmResponse { header, alarms: alarms.map(alarm_member).collect() }
             }
-            _ => Err(Status::unimplemented("the embedded store raises its alarms itself")),
-        }
+            (ACTIVATE | DEACTIVATE, Some(kind)) => {
+                self.change_alarm(Alarm { kind, member: member_id }, action == ACTIVATE).await?
+            }
+            // Nothing to do with an alarm that is none, or in a way that is none.
+            _ => PbAlarmResponse { header: convert::header(&self.shared, self.shared.revision()), alarms: Vec::new() },
+        };
+        Ok(Response::new(response))
     }
 
     async fn status(&self, _: Request<PbStatusRequest>) -> Result<Response<PbStatusResponse>, Status> {
@@ -60,13 +84,13 @@ impl PbMaintenanceService for MaintenanceService {
         let db_size = self.shared.sizes.total() as i64;
         Ok(Response::new(PbStatusResponse {
             header: convert::header(&self.shared, revision),
-            version: API_VERSION.to_owned(),
+            version: ETCD_VERSION.to_owned(),
             db_size,
             leader: self.shared.identity.member_id,
             raft_index: revision as u64,
             raft_term: convert::TERM,
             raft_applied_index: revision as u64,
-            errors: self.alarms().iter().map(|_| "NOSPACE".to_owned()).collect(),
+            errors: self.shared.alarms().into_iter().map(error_text).collect(),
             db_size_in_use: (bytes as i64).min(db_size),
             ..PbStatusResponse::default()
         }))

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod convert;
+mod http;
 mod kv;
 mod lease;
 mod maintenance;
@@ -9,19 +10,29 @@ mod watch;
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
+use flota_etcd::Upstream;
 use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::http;
 use tonic::service::Routes;
 
 use crate::shared::Shared;
 
+/// The etcd release that clients are told.
+pub(crate) const ETCD_VERSION: &str = "3.4.23";
+
+/// The version of the cluster that goes with it.
+pub(crate) const CLUSTER_VERSION: &str = "3.4.0";
+
 /// Largest message that is read at all. Well above the limit for requests, which is checked afterwards and answered in etcd's words.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
-/// All services, and an answer for what is not served.
-pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
+/// All gRPC services, and an answer for what is not served.
+pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
     let kv = PbKvServer::new(kv::KvService::new(shared)).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut routes = Routes::new(kv)
         .add_service(PbWatchServer::new(watch::WatchService::new(shared)))
@@ -33,10 +44,21 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
     routes
 }
 
-async fn not_served(uri: http::Uri) -> http::Response<Body> {
-    let status = Status::unimplemented(format!(
-        "{} is not served by the embedded store: use an etcd cluster for it",
-        uri.path()
-    ));
+/// Everything that is served on the store's addresses.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let grpc = grpc(shared);
+    let upstream = Upstream::new(grpc.clone());
+    grpc.into_axum_router().merge(flota_etcd::json::router(upstream)).merge(http::router(shared))
+}
+
+/// An answer in the language of the question.
+async fn not_served(request: Request) -> Response {
+    let kind = request.headers().get(CONTENT_TYPE);
+    if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"application/grpc")) {
+        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+    }
+    let path = request.uri().path();
+    let status =
+        Status::unimplemented(format!("{path} is not served by the embedded store: use an etcd cluster for it"));
     status.into_http()
 }

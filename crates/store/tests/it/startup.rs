@@ -113,7 +113,7 @@ async fn tls_lets_in_only_clients_with_a_certificate_of_the_authority() {
         addr,
         cert: write("cert.pem", &cert),
         key: write("key.pem", &key),
-        client_ca: write("ca.pem", &authority.issuer.pem()),
+        client_ca: Some(write("ca.pem", &authority.issuer.pem())),
     };
     let store = Store::open(config(&dir.path().join("data"), vec![listen.clone()])).await.unwrap();
     let stop = CancellationToken::new();
@@ -138,7 +138,7 @@ async fn tls_lets_in_only_clients_with_a_certificate_of_the_authority() {
         addr,
         cert: write("no.pem", "no certificate"),
         key: dir.path().join("key.pem"),
-        client_ca: dir.path().join("ca.pem"),
+        client_ca: Some(dir.path().join("ca.pem")),
     };
     let message = refusal(config(&dir.path().join("data"), vec![broken])).await;
     assert!(message.contains("cannot use the certificates for https://"), "{message}");

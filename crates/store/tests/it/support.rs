@@ -23,6 +23,10 @@ pub fn loopback() -> Listen {
     Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
+pub fn config(dir: &Path) -> StoreConfig {
+    StoreConfig::new(dir, vec![loopback()])
+}
+
 /// A store served in this process.
 pub struct Served {
     pub addr: SocketAddr,
@@ -36,8 +40,7 @@ impl Served {
     }
 
     pub async fn start_on(dir: &Path, disk: Arc<dyn Disk>) -> Served {
-        let config = StoreConfig::new(dir, vec![loopback()]);
-        let store = Store::open_on(config, disk).await.unwrap();
+        let store = Store::open_on(config(dir), disk).await.unwrap();
         let addr = match store.addresses()[0] {
             Listen::Tcp(addr) => addr,
             ref other => panic!("{other}"),

@@ -1,0 +1,127 @@
+//! Connections: HTTP/1 and HTTP/2 on one port, each bounded in what it can cost.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+use tower::Service;
+
+/// Most connections of one address; the next one waits in the kernel's queue until one ends.
+pub(crate) const MAX_CONNECTIONS: usize = 10_000;
+
+/// Most requests at the same time on one HTTP/2 connection; clients wait with the next one.
+const MAX_STREAMS: u32 = 8192;
+
+/// Largest head of a request, in bytes; a larger one is refused.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// How long the head of a request, or a TLS handshake, may take.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A silent HTTP/2 connection is asked for a sign of life this often, and closed if none comes for as long again.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Bytes after which it is certain which version of HTTP is spoken: the length of HTTP/2's preface.
+const PREFACE_BYTES: usize = 24;
+
+/// Serves one connection until its client, an error or `stop` ends it.
+pub(crate) async fn serve<S>(stream: S, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let info = stream.connect_info();
+    let read = Arc::new(AtomicUsize::new(0));
+    let io = TokioIo::new(Counted { stream, read: Arc::clone(&read) });
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(info.clone());
+        let mut router = router.clone();
+        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut preface = pin!(tokio::time::sleep(HEAD_TIMEOUT));
+    let (mut waiting, mut stopping) = (true, false);
+    loop {
+        tokio::select! {
+            // What ends a connection is its client's business: a reset, bytes that are no HTTP, a timeout.
+            _ = connection.as_mut() => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = &mut preface, if waiting => {
+                waiting = false;
+                if read.load(Ordering::Relaxed) < PREFACE_BYTES {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32);
+    builder
+}
+
+/// A stream that tells how many bytes have been read from it.
+struct Counted<S> {
+    stream: S,
+    read: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.read.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
