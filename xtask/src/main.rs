@@ -30,6 +30,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
   cargo xtask bench api         the same for 5,000 units as clients see them
     --build                       also a clean release build
     --keep                        leaves the lab `bench` running
+  cargo xtask bench store       the embedded store beside Debian's etcd, under the same load on this host
   cargo xtask help              this text
 ";
 
@@ -59,6 +60,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["bench", "flow", options @ ..] => bench::run(bench::What::Flow, &bench::Options::parse(options)?),
         ["bench", "api", options @ ..] => bench::run(bench::What::Api, &bench::Options::parse(options)?),
+        ["bench", "store"] => bench::store(),
         _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
     }
 }

@@ -37,6 +37,11 @@ impl Figures {
         self.runs.sort_by(f64::total_cmp);
     }
 
+    /// The run in the middle.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
     /// Prints the median; the comment tells the budget (at most that much) and the spread.
     pub fn print(&self, name: &str, unit: Unit, budget: Option<f64>) {
         print!("{}", self.lines(name, unit, budget));
@@ -48,7 +53,7 @@ impl Figures {
     }
 
     fn lines(&self, name: &str, unit: Unit, budget: Option<f64>) -> String {
-        let (median, unit) = (self.quantile(0.5), unit.as_str());
+        let (median, unit) = (self.median(), unit.as_str());
         let judged = match budget {
             None => "no budget".to_owned(),
             Some(most) if median <= most => format!("budget: at most {most} {unit}, kept"),

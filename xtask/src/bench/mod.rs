@@ -1,4 +1,4 @@
-//! `cargo xtask bench flow|api`: the budgets, measured on lab machines with the release program.
+//! `cargo xtask bench flow|api|store`: the budgets, measured with the release programs; but for the store, on lab machines.
 //!
 //! Prints `name value unit` lines to standard output, each after a comment line with its budget; all else goes to
 //! standard error.
@@ -6,6 +6,7 @@
 mod api;
 mod daemon;
 mod figures;
+mod store;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -66,6 +67,16 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// Rounds of the store's bench.
+const STORE_ROUNDS: usize = 3;
+
+/// Measures the store beside Debian's etcd on this host; needs neither root nor a lab.
+pub fn store() -> Result<()> {
+    packages::ensure(&[packages::BUILD, packages::TEST])?;
+    host()?;
+    store::measure(STORE_ROUNDS)
 }
 
 /// Measures everything, and takes the lab away again, also after an error.
