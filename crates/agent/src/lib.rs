@@ -9,12 +9,15 @@
 //! Invariant: a schedule is persisted before it is acted on, so that a machine can boot alone (P2).
 //! Invariant: one unit's failure never holds another one up: each unit has its own steps; only file changes are
 //! batched, for the sake of one daemon-reload.
+//!
+//! [`registrations`] is a second, smaller mind beside it: keys in the store that live as long as a unit does.
 
 mod agent;
 mod event;
 mod held;
 mod local;
 mod reconcile;
+pub mod registrations;
 mod report;
 
 pub use agent::Agent;

@@ -5,6 +5,8 @@ mod faults;
 mod flow;
 mod machine;
 mod never_kill;
+mod registrations;
+mod registrations_world;
 mod reports;
 mod types;
 
