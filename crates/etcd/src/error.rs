@@ -101,6 +101,12 @@ impl EtcdError {
             || self.status().is_some_and(|status| status.code() == tonic::Code::OutOfRange)
     }
 
+    /// Whether the call named a lease that the store does not know (any more).
+    pub fn is_unknown_lease(&self) -> bool {
+        matches!(self, EtcdError::LeaseExpired { .. })
+            || self.status().is_some_and(|status| status.message() == "etcdserver: requested lease not found")
+    }
+
     /// What the store itself answered (an etcd error text), if it did answer.
     pub fn status(&self) -> Option<&tonic::Status> {
         match self {

@@ -9,6 +9,7 @@ mod config;
 mod error;
 pub mod json;
 mod lease;
+mod leased;
 mod upstream;
 mod watch;
 
@@ -16,5 +17,6 @@ pub use client::{Committed, StoreClient};
 pub use config::{ClientConfig, TlsFiles};
 pub use error::EtcdError;
 pub use lease::KeepAlive;
+pub use leased::Leased;
 pub use upstream::Upstream;
 pub use watch::{Batch, Watch};

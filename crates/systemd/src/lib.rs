@@ -20,6 +20,6 @@ mod signals;
 pub use activation::inherited_listeners;
 pub use error::SystemdError;
 pub use jobs::JobOutcome;
-pub use manager::{Systemd, UnitState};
+pub use manager::{Systemd, UnitLife, UnitState};
 pub use notify::Notifier;
 pub use signals::{MAX_PENDING_SIGNALS, Signal, Signals};

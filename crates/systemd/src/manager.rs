@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::task::AbortHandle;
-use zbus::{Connection, connection::Builder, proxy::CacheProperties};
+use zbus::{Connection, OwnedObjectPath, connection::Builder, proxy::CacheProperties};
 
 use crate::{
     JobOutcome, Signals, SystemdError,
@@ -54,6 +54,19 @@ impl UnitState {
             since: None,
         }
     }
+}
+
+/// One unit's life: whether it is up, and since which start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitLife {
+    /// The unit's main name, which may not be the alias that was asked for.
+    pub name: String,
+    /// `active`, `inactive`, `failed`, `activating`, ...
+    pub active: String,
+    /// The state of the unit's kind: `running`, `dead`, `auto-restart`, ...
+    pub sub: String,
+    /// The invocation id, as hexadecimal digits; empty for a unit that was never started.
+    pub invocation: String,
 }
 
 /// A cheap-to-clone handle on systemd. The connection ends with the last one.
@@ -214,6 +227,20 @@ impl Systemd {
             .await
     }
 
+    /// The lives of these units, one per name and in the same order. A name that systemd does not know, or does not take, is inactive.
+    pub async fn lives(&self, units: &[String]) -> Result<Vec<UnitLife>, SystemdError> {
+        let rows = match self.rows(units).await {
+            Ok(rows) => rows,
+            Err(SystemdError::Refused { .. }) => self.rows_one_by_one(units).await?,
+            Err(error) => return Err(error),
+        };
+        stream::iter(units.iter().cloned().zip(rows))
+            .map(|(name, row)| self.clone().life(name, row))
+            .buffered(MAX_CONCURRENT_READS)
+            .try_collect()
+            .await
+    }
+
     /// One row per name. systemd refuses them all when one is no valid unit name.
     async fn rows(&self, units: &[String]) -> Result<Vec<Option<UnitRow>>, SystemdError> {
         if units.is_empty() {
@@ -263,12 +290,7 @@ impl Systemd {
         // A unit that was never found has no history worth a round trip.
         if load != "not-found" {
             let fail = |error| SystemdError::from_bus("read the state of", &name, error);
-            let unit = UnitProxy::builder(self.0.manager.inner().connection())
-                .path(path)
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await
-                .map_err(fail)?;
+            let unit = self.unit(path).await.map_err(fail)?;
             since = match unit.state_change_timestamp().await.map_err(fail) {
                 Ok(micros) => (micros > 0).then_some(micros / 1000),
                 // Unloaded since the list was made.
@@ -277,6 +299,35 @@ impl Systemd {
             };
         }
         Ok(UnitState { name, load, active, sub, since })
+    }
+
+    /// The state is read before the invocation: what changes in between is announced by a signal that comes later.
+    async fn life(self, name: String, row: Option<UnitRow>) -> Result<UnitLife, SystemdError> {
+        let Some((main, _, _, active, sub, _, path, ..)) = row else {
+            return Ok(UnitLife {
+                name,
+                active: "inactive".to_owned(),
+                sub: "dead".to_owned(),
+                invocation: String::new(),
+            });
+        };
+        let mut invocation = String::new();
+        if active != "inactive" {
+            let fail = |error| SystemdError::from_bus("read the invocation of", &name, error);
+            let unit = self.unit(path).await.map_err(fail)?;
+            invocation = match unit.invocation_id().await.map_err(fail) {
+                Ok(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                // Unloaded since the list was made.
+                Err(SystemdError::Refused { .. }) => String::new(),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(UnitLife { name: main, active, sub, invocation })
+    }
+
+    async fn unit(&self, path: OwnedObjectPath) -> zbus::Result<UnitProxy<'static>> {
+        let connection = self.0.manager.inner().connection();
+        UnitProxy::builder(connection).path(path).cache_properties(CacheProperties::No).build().await
     }
 }
 

@@ -45,4 +45,7 @@ pub(crate) trait Unit {
     /// Microseconds since 1970, 0 when the state never changed.
     #[zbus(property)]
     fn state_change_timestamp(&self) -> zbus::Result<u64>;
+    /// 16 bytes, a new one at each start; none before the first.
+    #[zbus(property, name = "InvocationID")]
+    fn invocation_id(&self) -> zbus::Result<Vec<u8>>;
 }

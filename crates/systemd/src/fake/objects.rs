@@ -208,4 +208,9 @@ impl UnitObject {
         let world = self.systemd.world();
         world.loaded.get(&self.name).map_or(0, |unit| unit.since)
     }
+
+    #[zbus(property, name = "InvocationID")]
+    fn invocation_id(&self) -> Vec<u8> {
+        self.systemd.world().invocation(&self.name)
+    }
 }

@@ -57,6 +57,8 @@ pub(super) struct World {
     calls: Vec<String>,
     last_job: u32,
     jobs: BTreeMap<String, (u32, Verb)>,
+    /// How often each unit was started.
+    starts: BTreeMap<String, u128>,
 }
 
 /// A unit that systemd holds in memory because it runs or failed.
@@ -80,6 +82,11 @@ impl World {
     pub(super) fn file(&self, unit: &str) -> Option<PathBuf> {
         let loaded = self.loaded.get(unit).map(|u| u.file.clone());
         loaded.or_else(|| self.links.get(unit).filter(|path| path.is_file()).cloned())
+    }
+
+    /// The unit's invocation id: none before its first start, then a new one at each.
+    pub(super) fn invocation(&self, unit: &str) -> Vec<u8> {
+        self.starts.get(unit).map_or(Vec::new(), |starts| starts.to_be_bytes().to_vec())
     }
 
     fn set(&mut self, unit: &str, active: &'static str, sub: &'static str) {
@@ -218,6 +225,10 @@ impl FakeSystemd {
                 Verb::Stop => None,
             };
             let script = script.unwrap_or_default();
+            let down = world.loaded.get(unit).is_none_or(|unit| unit.active == "failed");
+            if verb == Verb::Restart || (verb == Verb::Start && down) {
+                *world.starts.entry(unit.to_owned()).or_default() += 1;
+            }
             if !script.delay.is_zero() {
                 world.set(unit, "activating", "start");
             }

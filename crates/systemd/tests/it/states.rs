@@ -71,3 +71,20 @@ async fn a_failure_is_forgotten_on_request() {
     let states = rig.systemd.states(&names(["web.service"])).await.unwrap();
     assert_eq!(line(&states[0]), "web.service loaded inactive dead");
 }
+
+#[tokio::test]
+async fn each_start_is_another_life_and_a_unit_that_is_not_there_has_none() {
+    let rig = Rig::new().await;
+    rig.link("web.service").await;
+    let asked = names(["web.service", "gone.service", "no/name"]);
+    let lives = rig.systemd.lives(&asked).await.unwrap();
+    assert!(lives.iter().all(|life| life.active == "inactive" && life.invocation.is_empty()), "{lives:?}");
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        soon(rig.systemd.restart("web.service")).await.unwrap();
+        let life = rig.systemd.lives(&asked[..1]).await.unwrap().remove(0);
+        assert_eq!((life.name.as_str(), life.active.as_str(), life.invocation.len()), ("web.service", "active", 32));
+        seen.push(life.invocation);
+    }
+    assert_ne!(seen[0], seen[1]);
+}
