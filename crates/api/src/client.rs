@@ -23,6 +23,7 @@ use crate::{
     endpoint::Endpoint,
     native::{Explanation, Health},
     paths,
+    registrations::{Registered, Registration, RegistrationList, RegistrationState},
     v1::{DesiredState, Machine, MachinePage, Unit, UnitPage, UnitState, UnitStatePage},
 };
 
@@ -201,6 +202,23 @@ impl Client {
     /// How the daemon is.
     pub async fn health(&self) -> Result<Health, ClientError> {
         self.get(paths::HEALTH).await
+    }
+
+    /// Puts a key that lives as long as a unit of the daemon's machine is active.
+    pub async fn register(&self, registration: &Registration) -> Result<Registered, ClientError> {
+        let reply = self.request(Method::PUT, paths::REGISTRATIONS, Some(registration), Condition::None).await?;
+        serde_json::from_slice(&reply.body).map_err(|error| self.protocol(error))
+    }
+
+    /// Takes such a key away before its unit ends.
+    pub async fn unregister(&self, unit: &str, key: &str) -> Result<(), ClientError> {
+        let path = paths::registration(unit, key);
+        self.request(Method::DELETE, &path, None::<&()>, Condition::None).await.map(drop)
+    }
+
+    /// The keys that units of the daemon's machine have registered.
+    pub async fn registrations(&self) -> Result<Vec<RegistrationState>, ClientError> {
+        Ok(self.get::<RegistrationList>(paths::REGISTRATIONS).await?.registrations)
     }
 
     async fn pages<P: DeserializeOwned, T>(

@@ -11,6 +11,7 @@ pub mod events;
 pub mod native;
 pub mod page;
 pub mod paths;
+pub mod registrations;
 pub mod v1;
 
 pub use client::{Client, ClientError, Condition};

@@ -30,10 +30,15 @@ pub const WHY_ROUTE: &str = "/v1/units/{name}/why";
 /// How the daemon is (GET), Flota's own; absolute.
 pub const HEALTH: &str = "/v1/health";
 
+/// The keys that units of this machine have registered (GET, PUT, DELETE), Flota's own; absolute.
+pub const REGISTRATIONS: &str = "/v1/registrations";
+
 /// Query parameter that continues a list.
 pub const QUERY_PAGE: &str = "nextPageToken";
 /// Query parameter of [`EVENTS`]: the revision after which to begin.
 pub const QUERY_SINCE: &str = "since";
+/// Query parameters of DELETE on [`REGISTRATIONS`]: which key of which unit.
+pub const QUERY_REGISTRATION: [&str; 2] = ["unit", "key"];
 /// Query parameter of [`STATES`]: one unit only.
 pub const QUERY_UNIT: &str = "unitName";
 /// Query parameter of [`STATES`]: one machine only.
@@ -50,6 +55,12 @@ pub fn unit(name: &str) -> String {
 /// The path of a unit's explanation.
 pub fn why(name: &str) -> String {
     format!("/v1/units/{}/why", escape(name))
+}
+
+/// The path of one registration.
+pub fn registration(unit: &str, key: &str) -> String {
+    let [unit_query, key_query] = QUERY_REGISTRATION;
+    format!("{REGISTRATIONS}?{unit_query}={}&{key_query}={}", escape(unit), escape(key))
 }
 
 /// A list's path with its non-empty query parameters.

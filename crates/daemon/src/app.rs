@@ -24,6 +24,7 @@ use crate::disk::DataDir;
 use crate::session::Session;
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
+use crate::tasks::registrations::{Handle, RegistrationsTask, RuntimeFile, system_bus};
 use crate::tasks::reload::{announcement, on_hangup};
 use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
 use crate::{http, identity, logging};
@@ -120,7 +121,7 @@ async fn spawn_tasks(
         events: agent_in.clone(),
         generation,
     };
-    let first = boot(&data.agent(), boot_id)?;
+    let first = boot(&data.agent(), boot_id.clone())?;
     tasks.spawn(agent.run(first, agent_out, shutdown.clone()));
 
     let settings = Settings { grace: config.grace, ..Settings::default() };
@@ -145,7 +146,12 @@ async fn spawn_tasks(
     };
     tasks.spawn(session.run(shutdown.clone()));
 
-    let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, shutdown.clone());
+    let (registrations, requests) = Handle::new();
+    let file = RuntimeFile::new(config.runtime_dir());
+    let task = RegistrationsTask { link: link_watch.clone(), clock, file, boot_id, connect: system_bus() };
+    tasks.spawn(task.run(requests, shutdown.clone()));
+
+    let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, shutdown.clone());
     tasks.spawn(http::serve(api, listeners));
     Ok(())
 }

@@ -172,6 +172,12 @@ impl Config {
         Config::build(file, options)
     }
 
+    /// Where the daemon keeps what a restart survives and a reboot does not: beside the API's socket.
+    pub fn runtime_dir(&self) -> &Path {
+        let socket = self.api_listen.first().map_or(Path::new(DEFAULT_API_SOCKET), PathBuf::as_path);
+        socket.parent().unwrap_or(Path::new("/run/flota"))
+    }
+
     fn build(file: File, options: &Options) -> Result<Config, ConfigError> {
         let data_dir = options.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
         let tls = file.tls.map(|TlsSection { ca, cert, key }| TlsFiles { ca, cert, key });

@@ -218,7 +218,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 /// Replaces a file so that a crash at any moment leaves the old content or the new.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
     // Not a name that a unit can have: a leftover is never taken for one.
     let mut name = std::ffi::OsString::from(".new ");

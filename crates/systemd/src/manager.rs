@@ -316,7 +316,7 @@ impl Systemd {
             let fail = |error| SystemdError::from_bus("read the invocation of", &name, error);
             let unit = self.unit(path).await.map_err(fail)?;
             invocation = match unit.invocation_id().await.map_err(fail) {
-                Ok(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                Ok(bytes) => hexadecimal(&bytes),
                 // Unloaded since the list was made.
                 Err(SystemdError::Refused { .. }) => String::new(),
                 Err(error) => return Err(error),
@@ -329,6 +329,14 @@ impl Systemd {
         let connection = self.0.manager.inner().connection();
         UnitProxy::builder(connection).path(path).cache_properties(CacheProperties::No).build().await
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 fn utf8(path: &Path) -> Result<&str, SystemdError> {

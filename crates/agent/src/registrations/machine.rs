@@ -180,7 +180,7 @@ impl Registrations {
             self.end(now, lease);
         }
         let ended = Outcome::Refused(Refusal::Ended { unit: unit.clone() });
-        for (ticket, _) in self.waiting.extract_if(.., |_, waiting| waiting.unit == *unit) {
+        for (ticket, _) in self.take_waiting(|waiting| waiting.unit == *unit) {
             effects.push(Effect::Answer(ticket, ended.clone()));
         }
     }
@@ -284,7 +284,9 @@ impl Registrations {
         let lease = bound.lease_id();
         self.units.remove(unit);
         self.dirty = true;
-        lease.into_iter().for_each(|lease| self.end(now, lease));
+        if let Some(lease) = lease {
+            self.end(now, lease);
+        }
     }
 
     fn revoked(&mut self, now: Millis, lease: LeaseId, gone: bool) {
@@ -299,18 +301,25 @@ impl Registrations {
         let Some(bound) = self.units.get(unit) else { return };
         let (Some(lease), Some(entry)) = (bound.lease_id(), bound.keys.get(key)) else { return };
         if entry.state == KeyState::Here {
-            for (ticket, _) in self.waiting.extract_if(.., |_, it| it.unit == *unit && it.key == *key) {
+            for (ticket, _) in self.take_waiting(|waiting| waiting.unit == *unit && waiting.key == *key) {
                 effects.push(Effect::Answer(ticket, Outcome::Registered(lease)));
             }
         }
     }
 
-    fn answer_all(&mut self, why: &str, mut which: impl FnMut(&Waiting) -> bool, effects: &mut Vec<Effect>) {
-        for (ticket, waiting) in self.waiting.extract_if(.., |_, waiting| which(waiting)) {
+    fn answer_all(&mut self, why: &str, which: impl Fn(&Waiting) -> bool, effects: &mut Vec<Effect>) {
+        for (ticket, waiting) in self.take_waiting(which) {
             let problem = self.units.get(&waiting.unit).and_then(|bound| bound.problem.clone());
             let why = problem.filter(|_| self.store_up).unwrap_or_else(|| why.to_owned());
             effects.push(Effect::Answer(ticket, Outcome::Accepted(why)));
         }
+    }
+
+    fn take_waiting(&mut self, which: impl Fn(&Waiting) -> bool) -> BTreeMap<Ticket, Waiting> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (taken, left) = waiting.into_iter().partition(|(_, waiting)| which(waiting));
+        self.waiting = left;
+        taken
     }
 
     /// Asks the store for everything that is due.

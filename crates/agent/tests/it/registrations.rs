@@ -45,14 +45,14 @@ fn observe() -> Effect {
 }
 
 struct Machine {
-    machine: Registrations,
+    registrations: Registrations,
     now: u64,
     held: Held,
 }
 
 impl Machine {
     fn new() -> Machine {
-        let mut machine = Machine { machine: Registrations::new(), now: 0, held: Held::default() };
+        let mut machine = Machine { registrations: Registrations::new(), now: 0, held: Held::default() };
         machine.tell(Event::Boot { held: Held::default(), boot_id: "b".into() });
         machine.tell(Event::StoreUp);
         machine
@@ -68,7 +68,7 @@ impl Machine {
     }
 
     fn tell(&mut self, event: Event) -> Vec<Effect> {
-        let effects = self.machine.handle(Millis(self.now), event);
+        let effects = self.registrations.handle(Millis(self.now), event);
         for effect in &effects {
             if let Effect::Persist(held) = effect {
                 self.held = Held::decode(&held.encode()).unwrap();
@@ -101,7 +101,7 @@ fn a_key_gets_into_the_store_under_a_lease_of_its_units_own() {
     // A second key shares the lease.
     assert_eq!(machine.tell(register(2, alive("i1"), "/b")), [observe(), put("/b", true)]);
     machine.tell(written("/b", PutResult::Done));
-    let list = machine.machine.list();
+    let list = machine.registrations.list();
     assert_eq!(list.len(), 2);
     assert!(list.iter().all(|it| it.lease == Some(LEASE) && it.problem.is_none()), "{list:?}");
 }
@@ -122,7 +122,7 @@ fn every_end_of_the_unit_ends_the_lease() {
         assert!(machine.held.units.is_empty() && machine.held.ending == [LEASE]);
         assert_eq!(machine.tell(Event::Revoked { lease: LEASE, gone: true }), []);
         assert_eq!(machine.held.ending, []);
-        assert_eq!(machine.machine.deadline(Millis(0)), None, "nothing is left to do");
+        assert_eq!(machine.registrations.deadline(Millis(0)), None, "nothing is left to do");
     }
 }
 
@@ -139,13 +139,13 @@ fn what_keeps_the_unit_active_keeps_the_key() {
 fn the_lease_is_renewed_three_times_before_it_could_end() {
     let mut machine = Machine::registered();
     let renew = Effect::Renew { unit: name(WEB), lease: LEASE };
-    assert_eq!(machine.machine.deadline(Millis(0)), Some(Millis(3333)));
+    assert_eq!(machine.registrations.deadline(Millis(0)), Some(Millis(3333)));
     machine.now = 3333;
     assert_eq!(machine.tell(Event::Tick), [renew]);
     assert_eq!(machine.tell(Event::Tick), [], "one at a time");
     let renewed = Event::Renewed { unit: name(WEB), lease: LEASE, result: RenewResult::Alive };
     machine.tell(renewed);
-    assert_eq!(machine.machine.deadline(Millis(3333)), Some(Millis(6666)));
+    assert_eq!(machine.registrations.deadline(Millis(3333)), Some(Millis(6666)));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_lease_that_the_store_lost_is_replaced_and_the_key_comes_back_unless_somebod
     assert!(matches!(effects.as_slice(), [Effect::Note(_), Effect::Grant { serial: 2, .. }]), "{effects:?}");
     assert_eq!(machine.tell(granted(2)), [put("/a", false)]);
     assert_eq!(machine.tell(written("/a", PutResult::Taken)), []);
-    assert_eq!(machine.machine.list()[0].problem.as_deref(), Some("somebody else has put the key"));
+    assert_eq!(machine.registrations.list()[0].problem.as_deref(), Some("somebody else has put the key"));
     machine.now += 15_000;
     let effects = machine.tell(Event::Tick);
     assert!(effects.contains(&put("/a", false)), "{effects:?}");
@@ -169,12 +169,12 @@ fn a_lease_that_the_store_lost_is_replaced_and_the_key_comes_back_unless_somebod
 #[test]
 fn the_next_daemon_takes_the_lease_over_and_a_silent_systemd_ends_nothing() {
     let held = Machine::registered().held;
-    let mut machine = Machine { machine: Registrations::new(), now: 0, held: Held::default() };
+    let mut machine = Machine { registrations: Registrations::new(), now: 0, held: Held::default() };
     assert_eq!(machine.tell(Event::Boot { held: held.clone(), boot_id: "b".into() }), [observe()]);
     assert_eq!(machine.tell(Event::StoreUp), [Effect::Renew { unit: name(WEB), lease: LEASE }]);
     assert_eq!(machine.tell(Event::Observed(vec![alive("i1")])), [put("/a", false)]);
     // After a reboot nothing of it is true.
-    let mut machine = Machine { machine: Registrations::new(), now: 0, held: Held::default() };
+    let mut machine = Machine { registrations: Registrations::new(), now: 0, held: Held::default() };
     machine.tell(Event::Boot { held, boot_id: "another".into() });
     assert_eq!(machine.tell(Event::StoreUp), [Effect::Revoke(LEASE)]);
 }
@@ -231,7 +231,7 @@ fn what_is_refused() {
     machine.refuses(with(vec![0; 4097], None), "at most 4096 bytes, this one 4097");
     machine.refuses(with(Vec::new(), Some(4)), "4 s: expected 5 to 3600 s");
     machine.refuses(with(Vec::new(), Some(20)), "share one lease, which has a time to live of 10 s");
-    assert_eq!(machine.machine.list().len(), 1, "nothing of it is kept");
+    assert_eq!(machine.registrations.list().len(), 1, "nothing of it is kept");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Registrations in a world where everything fails at any moment: units, store, leases, the daemon.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flota_agent::registrations::{
     Effect, Event, Held, Life, Outcome, PutResult, Register, Registrations, RenewResult, Ticket,
@@ -98,7 +98,7 @@ struct World {
     held: Held,
     store_up: bool,
     store: BTreeMap<String, (Vec<u8>, LeaseId)>,
-    leases: BTreeMap<LeaseId, ()>,
+    leases: BTreeSet<LeaseId>,
     last_lease: i64,
     last_ticket: u64,
     units: BTreeMap<UnitName, (&'static str, &'static str, u32)>,
@@ -116,7 +116,7 @@ impl World {
             held: Held::default(),
             store_up: false,
             store: BTreeMap::new(),
-            leases: BTreeMap::new(),
+            leases: BTreeSet::new(),
             last_lease: 0,
             last_ticket: 0,
             units: units.into(),
@@ -269,11 +269,11 @@ impl World {
             Call::Grant { unit, serial } => {
                 self.last_lease += 1;
                 let lease = LeaseId(self.last_lease);
-                self.leases.insert(lease, ());
+                self.leases.insert(lease);
                 Event::Granted { unit, serial, result: Ok(lease) }
             }
             Call::Renew { unit, lease } => {
-                let result = if self.leases.contains_key(&lease) { RenewResult::Alive } else { RenewResult::Lost };
+                let result = if self.leases.contains(&lease) { RenewResult::Alive } else { RenewResult::Lost };
                 Event::Renewed { unit, lease, result }
             }
             Call::Revoke(lease) => {
@@ -297,7 +297,7 @@ impl World {
                 }
                 PutResult::Done
             }
-            Some(_) if !self.leases.contains_key(&lease) => PutResult::NoLease,
+            Some(_) if !self.leases.contains(&lease) => PutResult::NoLease,
             Some((_, false)) if owner.is_some_and(|owner| owner != lease) => PutResult::Taken,
             Some((value, _)) => {
                 self.store.insert(key.to_owned(), (value, lease));

@@ -9,6 +9,7 @@ mod machines;
 mod metrics;
 mod native;
 mod precondition;
+mod registrations;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use self::extract::MAX_BODY_BYTES;
 use self::feed::FeedSlot;
 use self::metrics::Requests;
 use crate::session::LinkWatch;
+use crate::tasks::registrations::Handle;
 
 /// What every answer says of its server; fleet said `fleetd/` and its version.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("flota/", env!("CARGO_PKG_VERSION")));
@@ -49,6 +51,7 @@ pub struct Api {
     /// The cluster as requests see it, while there are any.
     feed: FeedSlot,
     streams: Streams,
+    registrations: Handle,
     requests: Requests,
     shutdown: CancellationToken,
 }
@@ -60,10 +63,11 @@ impl Api {
         link: LinkWatch,
         leader: watch::Receiver<Option<MachineId>>,
         generation: watch::Receiver<u64>,
+        registrations: Handle,
         shutdown: CancellationToken,
     ) -> Api {
         let (feed, streams, requests) = (FeedSlot::default(), Streams::default(), Requests::default());
-        Api { me, link, leader, generation, feed, streams, requests, shutdown }
+        Api { me, link, leader, generation, feed, streams, registrations, requests, shutdown }
     }
 }
 
@@ -101,6 +105,13 @@ fn router(api: Arc<Api>) -> Router {
         .nest(paths::LEGACY_PREFIX, v1)
         .route(paths::WHY_ROUTE, get(native::why).fallback(error::only_get))
         .route(paths::HEALTH, get(native::health).fallback(error::only_get))
+        .route(
+            paths::REGISTRATIONS,
+            get(registrations::list)
+                .put(registrations::put)
+                .delete(registrations::remove)
+                .fallback(registrations::wrong_method),
+        )
         .route(paths::EVENTS, get(events::stream).fallback(error::only_get))
         .route(paths::METRICS, get(metrics::show).fallback(error::only_get))
         .fallback(error::unknown_path)

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod engine;
 mod machine;
+pub mod registrations;
 pub mod reload;
 
 use std::time::Duration;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::{Api, serve};
 use crate::session::Link;
+use crate::tasks::registrations::Handle;
 
 /// Every wait of a test ends with this.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,7 +70,9 @@ impl Rig {
         let link = watch::Sender::new(Some(Link { client: store.clone(), lease }));
         let leader = watch::Sender::new(Some(machine(1)));
         let generation = watch::Sender::new(7);
-        let api = Api::new(machine(1), link.subscribe(), leader.subscribe(), generation.subscribe(), stop.clone());
+        let (registrations, _) = Handle::new();
+        let (leader, generation) = (leader.subscribe(), generation.subscribe());
+        let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, stop.clone());
         tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
         Rig { store, store_address, socket, link, lease, fence: Fence { mod_revision: led }, stop, _dir: dir }
     }
@@ -77,7 +80,8 @@ impl Rig {
     /// Another daemon's API, not served.
     pub fn api(&self) -> Api {
         let (leader, generation) = (watch::Sender::new(None), watch::Sender::new(0));
-        Api::new(machine(2), self.link.subscribe(), leader.subscribe(), generation.subscribe(), self.stop.clone())
+        let (leader, generation, stop) = (leader.subscribe(), generation.subscribe(), self.stop.clone());
+        Api::new(machine(2), self.link.subscribe(), leader, generation, Handle::new().0, stop)
     }
 
     /// Another daemon's API, as it is before its first request.
