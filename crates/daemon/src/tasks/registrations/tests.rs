@@ -46,7 +46,7 @@ impl Drop for Rig {
 async fn open_store(dir: &Path, stop: &CancellationToken) -> StoreClient {
     let socket: PathBuf = dir.join("store.sock");
     let listen = vec![Listen::Unix(socket.clone())];
-    let store = Store::open(StoreConfig { data_dir: dir.join("store"), listen }).await.unwrap();
+    let store = Store::open(StoreConfig::new(dir.join("store"), listen)).await.unwrap();
     tokio::spawn(store.serve(stop.clone()));
     let endpoints = vec![format!("unix:{}", socket.display())];
     StoreClient::new(&ClientConfig { endpoints, tls: None }).await.unwrap()
