@@ -155,7 +155,8 @@ impl Agent {
     }
 
     /// A unit with new orders is tried at once, whatever went wrong under the old ones. One that goes from launched
-    /// to loaded is to stop if it runs, even where its start was never noted.
+    /// to loaded is to stop if it runs, even where its start was never noted. One that is to be launched by new
+    /// orders is to start unless it is found running: what was started under older orders may have been stopped since.
     fn note_new_orders(&mut self, schedule: &Schedule) {
         for (name, local) in &mut self.units {
             let before = self.held.schedule.as_ref().and_then(|held| held.units.get(name)).map(Order::from);
@@ -165,6 +166,9 @@ impl Agent {
             }
             local.trouble = None;
             let is = |order: Option<Order>, target| order.is_some_and(|order| order.target == target);
+            if is(after, TargetState::Launched) {
+                self.held.started.remove(name);
+            }
             if is(before, TargetState::Launched)
                 && is(after, TargetState::Loaded)
                 && let Some(installed) = local.installed

@@ -137,7 +137,8 @@ impl Local {
         }
         match (wanted.target, started) {
             (TargetState::Launched, Some(hash)) if hash == wanted.hash => Step::Rest,
-            (TargetState::Launched, _) if up => Step::Adopt(wanted.hash),
+            // One that an earlier daemon was stopping is on its way down: a start waits for that, or takes its place.
+            (TargetState::Launched, _) if up && states.active != "deactivating" => Step::Adopt(wanted.hash),
             (TargetState::Launched, _) => Step::Start(wanted.hash),
             (TargetState::Loaded, Some(_)) if up => Step::Stop,
             (TargetState::Loaded, Some(_)) => Step::Release,

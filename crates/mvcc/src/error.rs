@@ -45,7 +45,4 @@ pub enum Error {
     /// A request larger than [`crate::Limits`] allow.
     #[error("etcdserver: request is too large")]
     RequestTooLarge,
-    /// Auth says no.
-    #[error(transparent)]
-    Auth(#[from] crate::AuthError),
 }

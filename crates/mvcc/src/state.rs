@@ -8,10 +8,10 @@ use crate::history::History;
 use crate::index::{Index, Version};
 use crate::lease::Leases;
 use crate::range::{check_revision, read};
-use crate::txn;
+use crate::txn::check;
 use crate::{
-    Alarm, Auth, Caller, Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus,
-    Limits, Millis, RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
+    Alarm, Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus, Limits, Millis,
+    RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
 };
 
 /// How long history is kept before it is compacted by itself, in milliseconds.
@@ -37,14 +37,6 @@ pub enum ReplayError {
         /// The revision of the record.
         found: Revision,
     },
-    /// A change of users and roles from before the present ones.
-    #[error("auth revision {found} follows auth revision {current}")]
-    AuthGap {
-        /// The auth revision reached.
-        current: u64,
-        /// The auth revision of the record.
-        found: u64,
-    },
     /// A compaction of revisions that are yet to come, or a restored key from after its base.
     #[error("revision {found} is beyond revision {current}")]
     Beyond {
@@ -67,7 +59,6 @@ pub struct Mvcc {
     marks: VecDeque<(Millis, Revision)>,
     pub(crate) limits: Limits,
     pub(crate) alarms: BTreeSet<Alarm>,
-    pub(crate) auth: Auth,
 }
 
 impl Default for Mvcc {
@@ -88,7 +79,6 @@ impl Mvcc {
             marks: VecDeque::new(),
             limits: Limits::default(),
             alarms: BTreeSet::new(),
-            auth: Auth::default(),
         }
     }
 
@@ -114,40 +104,18 @@ impl Mvcc {
         self.index.bytes()
     }
 
-    /// Users, roles, and whether callers are checked.
-    pub fn auth(&self) -> &Auth {
-        &self.auth
-    }
-
-    /// Reads a range for the store itself.
-    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
-        self.range_for(&Caller::Trusted, request)
-    }
-
     /// Reads a range.
-    pub fn range_for(&self, caller: &Caller, request: &RangeRequest) -> Result<RangeResponse, Error> {
+    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
         check_range(&request.range)?;
-        if self.auth.is_enabled() {
-            self.auth.check_read(caller, &request.range)?;
-        }
         check_revision(request.revision, self.compact_revision, self.revision)?;
         Ok(read(self.index.view(), request, self.revision))
     }
 
     /// Runs a transaction that cannot write (see [`TxnRequest::is_read_only`]).
     pub fn read_txn(&self, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
-        self.read_txn_for(&Caller::Trusted, now, txn)
-    }
-
-    /// The same for a caller.
-    pub fn read_txn_for(&self, caller: &Caller, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
         debug_assert!(txn.is_read_only());
-        txn::check(txn, self.limits.max_txn_ops)?;
-        let mut batch = self.batch(now);
-        if self.auth.is_enabled() {
-            batch.check_txn_caller(caller, txn)?;
-        }
-        batch.txn(txn)
+        check(txn, self.limits.max_txn_ops)?;
+        self.batch(now).txn(txn)
     }
 
     /// The next events for a watch that has seen everything below `from`; `Compacted` if some of them are gone.
@@ -229,12 +197,6 @@ impl Mvcc {
             Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => gap(*revision)?,
             Record::Compact(revision) => beyond(*revision)?,
             Record::Restore(kv) => beyond(kv.mod_revision)?,
-            Record::Auth { revision: found, .. } => {
-                let current = self.auth.revision();
-                if *found < current {
-                    return Err(ReplayError::AuthGap { current, found: *found });
-                }
-            }
             Record::LeaseRevoke { revision: None, .. }
             | Record::LeaseGrant { .. }
             | Record::Alarm { .. }
@@ -259,8 +221,6 @@ impl Mvcc {
         // The commit at the compaction revision is still in the history, and brings its keys itself.
         let before = base.filter(|kv| kv.mod_revision < self.compact_revision);
         records.extend(before.map(|kv| Record::Restore(Arc::clone(kv))));
-        let revision = self.auth.revision();
-        records.extend(self.auth.dump().into_iter().map(|change| Record::Auth { revision, change }));
         records.extend(self.history.since(0).map(|commit| Record::Commit {
             revision: commit.revision,
             changes: commit.events.iter().map(change).collect(),
@@ -297,10 +257,6 @@ impl Mvcc {
                 // A base at revision N is followed by the commit at N itself, so the store stands just before it.
                 let limits = self.limits;
                 *self = Mvcc { revision: (compact_revision - 1).max(1), compact_revision, limits, ..Mvcc::new() };
-                None
-            }
-            Record::Auth { revision, change } => {
-                self.auth.apply(revision, change);
                 None
             }
             Record::Restore(kv) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 
-use flota_mvcc::{Caller, Error, Pending, Request, Response};
+use flota_mvcc::{Error, Pending, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::StoreError;
@@ -34,7 +34,6 @@ const KEY_OVERHEAD: usize = 256;
 pub(crate) enum Job {
     /// Change the store.
     Request {
-        caller: Caller,
         request: Request,
         answer: oneshot::Sender<Result<Response, Refusal>>,
         /// The request's share of the queue, given back with the answer.
@@ -131,9 +130,7 @@ impl Writer {
         let now = self.shared.clock.now();
         let (commits, deadline) = {
             let mut state = self.shared.state_mut();
-            let commits = state.apply(now, pending);
-            self.shared.auth.follow(state.auth());
-            (commits, state.next_deadline())
+            (state.apply(now, pending), state.next_deadline())
         };
         let compacted = jobs.iter().any(|job| matches!(job.request, Request::Compact(_)));
         for (job, answer) in jobs.into_iter().zip(answers) {
@@ -163,13 +160,12 @@ impl Writer {
                 return Err(Refusal::Request(Error::NoSpace));
             }
             if self.over_quota(&job.request, used) {
-                // Nobody raises an alarm by what is not allowed anyway. Raised once; from then on the alarm itself refuses what grows.
-                batch.check(&job.caller, &job.request)?;
+                // Raised once; from then on the alarm itself refuses what grows.
                 let _ = batch.evaluate(&Request::Alarm { alarm: self.shared.no_space_alarm(), active: true });
                 return Err(Refusal::Request(Error::NoSpace));
             }
             used += job.request.size();
-            Ok(batch.evaluate_for(&job.caller, &job.request)?)
+            Ok(batch.evaluate(&job.request)?)
         });
         let answers = answers.collect();
         if let Some(revision) = state.compaction_due(now).filter(|_| space == Space::Enough) {
@@ -247,7 +243,6 @@ impl Writer {
 
 /// A request on its way through a batch.
 struct Work {
-    caller: Caller,
     request: Request,
     answer: oneshot::Sender<Result<Response, Refusal>>,
     _room: OwnedSemaphorePermit,
@@ -259,9 +254,9 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> (Vec<Work>, bool) {
     let mut bytes = 0;
     while bytes < MAX_BATCH_BYTES && jobs.len() < MAX_BATCH_REQUESTS {
         match waiting.pop_front() {
-            Some(Job::Request { caller, request, answer, room }) => {
+            Some(Job::Request { request, answer, room }) => {
                 bytes += request.size();
-                jobs.push(Work { caller, request, answer, _room: room });
+                jobs.push(Work { request, answer, _room: room });
             }
             Some(Job::Expire) => {}
             Some(Job::Stop) => return (jobs, true),

@@ -2,14 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod checker;
 mod cluster;
 mod failure;
 mod groups;
 mod leader;
-#[path = "../../../agent/tests/it/machine.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "the agent's tests use the rest of it")]
-mod machine;
 mod metadata;
 mod options;
 mod oracle;
@@ -17,7 +13,6 @@ mod passes;
 mod placement;
 mod rules;
 mod store;
-mod world;
 
 use flota_registry::DesiredState;
 

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
-mod auth;
 mod hard_cases;
 mod leases;
 mod model;
