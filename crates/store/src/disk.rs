@@ -1,8 +1,8 @@
 //! The few things the store does to a disk, behind a trait that tests can break.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -31,9 +31,12 @@ pub trait Disk: Send + Sync {
 pub trait Append: Send {
     /// Writes all bytes at the end; on an error some of them may have been written.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Puts zeros behind what was appended, up to `length` bytes of the file in all, for appends to replace: those then change nothing but
+    /// the data, and a sync need not wait for the file system's journal. On an error some of the zeros may be there.
+    fn prepare(&mut self, length: u64) -> io::Result<()>;
     /// Makes everything written so far durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// Cuts the file to `length` bytes.
+    /// Cuts the file to `length` bytes, behind which the next append goes.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -64,12 +67,12 @@ impl Disk for Directory {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(self.path.join(name))?;
-        Ok(Box::new(AppendFile { file }))
+        Ok(Box::new(AppendFile { file, end: 0 }))
     }
 
     fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>> {
-        let file = OpenOptions::new().append(true).open(self.path.join(name))?;
-        let mut file = AppendFile { file };
+        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        let mut file = AppendFile { file, end: 0 };
         file.truncate(length)?;
         Ok(Box::new(file))
     }
@@ -96,11 +99,26 @@ impl Disk for Directory {
 
 struct AppendFile {
     file: File,
+    /// Where the next append goes.
+    end: u64,
 }
 
 impl Append for AppendFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn prepare(&mut self, length: u64) -> io::Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = self.file.metadata()?.len().max(self.end);
+        while at < length {
+            let part = ZEROS.len().min(usize::try_from(length - at).unwrap_or(usize::MAX));
+            self.file.write_all_at(&ZEROS[..part], at)?;
+            at += part as u64;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -108,9 +126,8 @@ impl Append for AppendFile {
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        use std::io::Seek;
         self.file.set_len(length)?;
-        self.file.seek(io::SeekFrom::Start(length))?;
+        self.end = length;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
-//! Frames: `length u32 | crc32c u32 | kind u8 | body`, little endian; each crc is seeded with the one before it.
+//! Frames: `length u32 | crc32c u32 | previous crc u32 | file tag u32 | kind u8 | body`, little endian.
 //!
-//! The length counts kind and body, so it is never 0: zeros are not a frame. The chain of seeds binds the order: a frame left over from
-//! elsewhere does not fit, however whole it is.
+//! The length counts kind and body, so it is never 0: zeros are not a frame. The crc covers everything else. The previous crc binds the
+//! order: a frame left over from elsewhere does not fit, however whole it is. The tag is the crc of the file's first frame, so a frame of
+//! this very file is known as one by itself, also behind damage that took the frames before it; clients cannot make one up, because the
+//! first frame of a log holds a random number.
 
 use std::io::{self, Read};
 
@@ -10,13 +12,16 @@ use flota_mvcc::Record;
 use super::Identity;
 
 /// Bytes before the kind.
-pub(crate) const FRAME_HEAD: usize = 8;
+pub(crate) const FRAME_HEAD: usize = 16;
+
+/// Bytes of the first frame of a file.
+const FIRST_FRAME: usize = FRAME_HEAD + 1 + 40;
 
 /// Largest frame. Requests are bounded far below; a delete or a revocation of very many keys is not, and is refused above this.
 pub(crate) const MAX_FRAME_BYTES: usize = 256 << 20;
 
 const MAGIC: &[u8; 8] = b"flotalog";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const KIND_HEAD: u8 = 1;
 const KIND_BATCH: u8 = 2;
@@ -38,7 +43,7 @@ pub(crate) enum Frame {
 pub(crate) struct Head {
     pub(crate) identity: Identity,
     pub(crate) seq: u64,
-    /// The last crc of the segment before; 0 if there is none.
+    /// The last crc of the segment before; a random number if there is none.
     pub(crate) previous_crc: u32,
 }
 
@@ -46,6 +51,8 @@ pub(crate) struct Head {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Chain {
     pub(crate) crc: u32,
+    /// The crc of the file's first frame; 0 before that.
+    tag: u32,
 }
 
 impl Chain {
@@ -78,19 +85,35 @@ impl Chain {
 
     fn frame(&mut self, out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
         let start = out.len();
-        out.extend_from_slice(&[0; FRAME_HEAD]);
+        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&self.crc.to_le_bytes());
+        out.extend_from_slice(&self.tag.to_le_bytes());
         out.push(kind);
         body(out);
         let length = (out.len() - start - FRAME_HEAD) as u32;
-        self.crc = crc(self.crc, length, &out[start + FRAME_HEAD..]);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + 8].copy_from_slice(&self.crc.to_le_bytes());
+        let crc = crc(&out[start..]);
+        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        self.follow(crc);
+    }
+
+    fn follow(&mut self, crc: u32) {
+        self.crc = crc;
+        if self.tag == 0 {
+            self.tag = crc;
+        }
     }
 }
 
-/// The length is covered too, so that a changed length cannot go unseen.
-fn crc(seed: u32, length: u32, content: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(seed, &length.to_le_bytes()), content)
+/// Of everything in the frame but the crc itself.
+fn crc(frame: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&frame[..4]), &frame[8..])
+}
+
+/// A number that nobody can guess.
+pub(crate) fn random_crc() -> u32 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish() as u32
 }
 
 /// What comes next in a file.
@@ -111,11 +134,13 @@ pub(crate) struct FrameReader<R> {
     input: R,
     chain: Chain,
     offset: u64,
+    /// The frame at hand; kept for the next one.
+    bytes: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
     pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader { input, chain: Chain::default(), offset: 0 }
+        FrameReader { input, chain: Chain::default(), offset: 0, bytes: Vec::new() }
     }
 
     /// Where the next frame begins.
@@ -128,72 +153,78 @@ impl<R: Read> FrameReader<R> {
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Next> {
-        let mut bytes = Vec::with_capacity(FRAME_HEAD);
-        self.fill(&mut bytes, FRAME_HEAD)?;
-        if bytes.is_empty() {
+        self.bytes.clear();
+        self.fill(FRAME_HEAD)?;
+        if self.bytes.is_empty() {
             return Ok(Next::End);
         }
-        let Some((length, crc_read)) = split_head(&bytes) else {
-            return self.bad("the frame's head is cut off", bytes);
+        let Some(length) = number(&self.bytes, 0).map(|length| length as usize) else {
+            return self.bad("the frame's head is cut off");
         };
         if length == 0 {
-            self.input.read_to_end(&mut bytes)?;
-            let end = bytes.iter().all(|byte| *byte == 0);
-            return Ok(if end { Next::End } else { Next::Bad { reason: "the frame has no length", rest: bytes } });
+            return Ok(match self.bad("the frame has no length")? {
+                Next::Bad { rest, .. } if rest.iter().all(|byte| *byte == 0) => Next::End,
+                other => other,
+            });
         }
         if length > MAX_FRAME_BYTES {
-            return self.bad("the frame's length is impossible", bytes);
+            return self.bad("the frame's length is impossible");
         }
-        self.fill(&mut bytes, FRAME_HEAD + length)?;
-        if bytes.len() < FRAME_HEAD + length {
-            return self.bad("the frame is cut off", bytes);
+        self.fill(FRAME_HEAD + length)?;
+        if self.bytes.len() < FRAME_HEAD + length {
+            return self.bad("the frame is cut off");
         }
-        let content = &bytes[FRAME_HEAD..];
-        if crc(self.chain.crc, length as u32, content) != crc_read {
-            return self.bad("the frame's checksum is wrong", bytes);
+        let Some(crc) = checked_crc(&self.bytes) else {
+            return self.bad("the frame's checksum is wrong");
+        };
+        if number(&self.bytes, 8) != Some(self.chain.crc) || number(&self.bytes, 12) != Some(self.chain.tag) {
+            return self.bad("the frame belongs elsewhere");
         }
-        let frame = match parse(content) {
+        let frame = match parse(&self.bytes[FRAME_HEAD..]) {
             Ok(frame) => frame,
             Err(reason) => return Ok(Next::Unreadable(reason)),
         };
-        self.chain.crc = crc_read;
-        self.offset += bytes.len() as u64;
+        self.chain.follow(crc);
+        self.offset += self.bytes.len() as u64;
         Ok(Next::Frame(frame))
     }
 
-    fn bad(&mut self, reason: &'static str, mut rest: Vec<u8>) -> io::Result<Next> {
+    fn bad(&mut self, reason: &'static str) -> io::Result<Next> {
+        let mut rest = std::mem::take(&mut self.bytes);
         self.input.read_to_end(&mut rest)?;
         Ok(Next::Bad { reason, rest })
     }
 
-    fn fill(&mut self, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
-        let missing = (length - bytes.len()) as u64;
-        self.input.by_ref().take(missing).read_to_end(bytes)?;
+    fn fill(&mut self, length: usize) -> io::Result<()> {
+        let missing = (length - self.bytes.len()) as u64;
+        self.input.by_ref().take(missing).read_to_end(&mut self.bytes)?;
         Ok(())
     }
 }
 
-/// Whether a whole frame that follows a bad one is in `rest`, which begins with the bad one: then no crash has made it bad.
-///
-/// `seed` is the crc before the bad frame. Its successor is seeded with the bad frame's crc: the stored one if the content or length was
-/// changed, the computed one if the stored one was changed.
-pub(crate) fn has_frame_behind(seed: Chain, rest: &[u8]) -> bool {
-    let Some((length, stored)) = split_head(rest) else { return false };
-    let content = rest.get(FRAME_HEAD..FRAME_HEAD.saturating_add(length));
-    let computed = content.map_or(stored, |content| crc(seed.crc, length as u32, content));
-    (1..rest.len()).any(|start| is_frame(stored, &rest[start..]) || is_frame(computed, &rest[start..]))
+/// Whether anything in `rest`, which begins with a bad frame of the file, was written after that frame: then no crash has made it bad.
+pub(crate) fn has_frame_behind(chain: Chain, rest: &[u8]) -> bool {
+    if chain.tag == 0 {
+        // Nothing is written before the first frame is durable.
+        return rest.iter().skip(FIRST_FRAME).any(|byte| *byte != 0);
+    }
+    let tag = chain.tag.to_le_bytes();
+    // The tag is looked at first: it rules out nearly everything, so that this takes one pass.
+    (1..rest.len().saturating_sub(FRAME_HEAD)).any(|start| {
+        rest[start + 12..start + FRAME_HEAD] == tag
+            && number(rest, start)
+                .and_then(|length| rest.get(start..start + FRAME_HEAD + length as usize))
+                .is_some_and(|frame| frame.len() > FRAME_HEAD && checked_crc(frame).is_some())
+    })
 }
 
-fn is_frame(seed: u32, bytes: &[u8]) -> bool {
-    let Some((length, stored)) = split_head(bytes) else { return false };
-    let Some(content) = bytes.get(FRAME_HEAD..FRAME_HEAD.saturating_add(length)) else { return false };
-    matches!(content.first(), Some(&(KIND_BATCH | KIND_END))) && crc(seed, length as u32, content) == stored
+/// The frame's crc, if it is right.
+fn checked_crc(frame: &[u8]) -> Option<u32> {
+    number(frame, 4).filter(|stored| *stored == crc(frame))
 }
 
-fn split_head(bytes: &[u8]) -> Option<(usize, u32)> {
-    let length: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
-    let crc: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-    Some((u32::from_le_bytes(length) as usize, u32::from_le_bytes(crc)))
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 fn parse(content: &[u8]) -> Result<Frame, String> {

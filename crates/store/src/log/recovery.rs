@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use flota_mvcc::{Millis, Mvcc};
 
-use super::frame::{Chain, Frame, FrameReader, Head, Next, has_frame_behind};
+use super::frame::{Chain, Frame, FrameReader, Head, Next, has_frame_behind, random_crc};
 use super::segment::{Log, Sizes};
 use super::snapshot;
 use super::{FileName, Identity};
@@ -94,7 +94,7 @@ impl Recovery<'_> {
         let seq = segments.last().copied().unwrap_or(1);
         let (disk, sizes) = (Arc::clone(&self.disk), Arc::clone(&self.sizes));
         let log = if end.length == 0 {
-            Log::create(disk, identity, sizes, seq, previous.unwrap_or_default())
+            Log::create(disk, identity, sizes, seq, previous.map_or_else(random_crc, |previous| previous.crc))
         } else {
             Log::resume(disk, identity, sizes, seq, end.length, end.chain)
         };
@@ -178,7 +178,9 @@ impl Recovery<'_> {
                     if !is_last || has_frame_behind(reader.chain(), &rest) {
                         return Err(self.damaged(name, offset, reason));
                     }
-                    self.cut(name, offset, rest.len() as u64);
+                    // Zeros at the end are space that was prepared for later.
+                    let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                    self.cut(name, offset, written as u64);
                     break;
                 }
             }

@@ -16,6 +16,10 @@ pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 /// Space kept back so that deletes and compactions can be logged when the disk is full.
 pub(crate) const RESERVE_BYTES: u64 = 4 << 20;
 
+/// A segment is prepared ahead by half of what it holds, within these bounds: a small store stays small, and a busy one seldom waits.
+const MIN_PREPARED_BYTES: u64 = 256 << 10;
+const MAX_PREPARED_BYTES: u64 = 4 << 20;
+
 /// Why records were not logged.
 #[derive(Debug)]
 pub(crate) enum AppendError {
@@ -48,29 +52,31 @@ pub(crate) struct Log {
     seq: u64,
     file: Box<dyn Append>,
     length: u64,
+    /// Bytes of the file that appends need not add; none will be if that has failed once.
+    prepared: Option<u64>,
     chain: Chain,
     buffer: Vec<u8>,
 }
 
 impl Log {
-    /// Starts segment `seq` after one that ended with `previous`.
+    /// Starts segment `seq` after one that ended with the crc `previous`.
     pub(crate) fn create(
         disk: Arc<dyn Disk>,
         identity: Identity,
         sizes: Arc<Sizes>,
         seq: u64,
-        previous: Chain,
+        previous: u32,
     ) -> io::Result<Log> {
         let mut chain = Chain::default();
         let mut buffer = Vec::new();
-        chain.head(&mut buffer, &Head { identity, seq, previous_crc: previous.crc });
+        chain.head(&mut buffer, &Head { identity, seq, previous_crc: previous });
         let mut file = disk.create(&FileName::Segment(seq).to_string())?;
         file.append(&buffer)?;
         file.sync()?;
         disk.sync_names()?;
         let length = buffer.len() as u64;
         sizes.segments.fetch_add(length, Ordering::Relaxed);
-        Ok(Log { disk, identity, sizes, seq, file, length, chain, buffer })
+        Ok(Log { disk, identity, sizes, seq, file, length, prepared: Some(length), chain, buffer })
     }
 
     /// Goes on with segment `seq`, whose good part is `length` bytes and ends with `chain`.
@@ -85,7 +91,7 @@ impl Log {
         let mut file = disk.append(&FileName::Segment(seq).to_string(), length)?;
         // What was read may be in the page cache only: after this nothing that was answered can be lost, nor a cut part come back.
         file.sync()?;
-        Ok(Log { disk, identity, sizes, seq, file, length, chain, buffer: Vec::new() })
+        Ok(Log { disk, identity, sizes, seq, file, length, prepared: Some(length), chain, buffer: Vec::new() })
     }
 
     /// Makes the records durable as one frame.
@@ -96,7 +102,9 @@ impl Log {
         if self.buffer.len() > MAX_FRAME_BYTES - FRAME_HEAD {
             return Err(AppendError::TooLarge);
         }
+        self.prepare(self.length + self.buffer.len() as u64);
         if let Err(error) = self.file.append(&self.buffer) {
+            self.prepared = None;
             self.file.truncate(self.length).map_err(|source| {
                 AppendError::Failed(format!("a failed write ({error}) could not be taken back: {source}"))
             })?;
@@ -112,6 +120,22 @@ impl Log {
         Ok(())
     }
 
+    /// Has the file reach beyond `end` before it is written there. Whoever writes finds out by himself if there is no space.
+    fn prepare(&mut self, end: u64) {
+        if self.prepared.is_none_or(|prepared| end <= prepared) {
+            return;
+        }
+        let wanted = end + (self.length / 2).clamp(MIN_PREPARED_BYTES, MAX_PREPARED_BYTES);
+        self.prepared = match self.file.prepare(wanted) {
+            Ok(()) => Some(wanted),
+            Err(_) => {
+                // The space is needed for what is to be written; if it cannot be given back, the append tells.
+                let _ = self.file.truncate(self.length);
+                None
+            }
+        };
+    }
+
     /// Bytes in the current segment.
     pub(crate) fn length(&self) -> u64 {
         self.length
@@ -124,9 +148,11 @@ impl Log {
     /// Begins a new segment and returns its number; the old one is whole and synced. On an error the old one goes on.
     pub(crate) fn rotate(&mut self) -> io::Result<u64> {
         let seq = self.seq + 1;
-        match Log::create(Arc::clone(&self.disk), self.identity, Arc::clone(&self.sizes), seq, self.chain) {
+        match Log::create(Arc::clone(&self.disk), self.identity, Arc::clone(&self.sizes), seq, self.chain.crc) {
             Ok(log) => {
-                *self = log;
+                let mut old = std::mem::replace(self, log);
+                // Zeros that are left behind the old segment's end only take space.
+                let _ = old.file.truncate(old.length);
                 Ok(seq)
             }
             Err(error) => {

@@ -82,6 +82,9 @@ impl Append for FaultyFile {
         self.file.append(&bytes[..fits])?;
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
+    fn prepare(&mut self, length: u64) -> io::Result<()> {
+        self.file.prepare(length)
+    }
     fn sync(&mut self) -> io::Result<()> {
         if self.faults.fail_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the medium is broken"));
