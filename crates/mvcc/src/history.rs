@@ -97,7 +97,7 @@ pub struct Events {
     pub next: Revision,
 }
 
-/// The commits from the compaction revision on.
+/// The commits from the compaction revision on, and those before it that are yet to be freed.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     commits: VecDeque<Arc<Commit>>,
@@ -133,13 +133,18 @@ impl History {
         Events { events, next: from.max(current + 1) }
     }
 
-    /// Forgets what is below `revision` and returns it; the commit at `revision` stays, because a watch may start there.
-    pub(crate) fn compact(&mut self, revision: Revision) -> Vec<Arc<Commit>> {
-        let end = self.commits.partition_point(|commit| commit.revision < revision);
-        let forgotten = self.commits.drain(..end).collect();
-        if let Some(first) = self.commits.front_mut().filter(|first| first.revision == revision) {
-            Arc::make_mut(first).events.iter_mut().for_each(Event::forget_prev);
+    /// Previous versions of the events at `revision` are compacted with it; the commit itself stays, because a watch may start there.
+    pub(crate) fn forget_prev(&mut self, revision: Revision) {
+        let Some(first) = self.commits.front().map(|commit| commit.revision) else { return };
+        let place = usize::try_from(revision - first).ok();
+        if let Some(commit) = place.and_then(|place| self.commits.get_mut(place)) {
+            Arc::make_mut(commit).events.iter_mut().for_each(Event::forget_prev);
         }
-        forgotten
+    }
+
+    /// Takes the first commit out if it is below `revision`.
+    pub(crate) fn pop_below(&mut self, revision: Revision) -> Option<Arc<Commit>> {
+        self.commits.front().filter(|commit| commit.revision < revision)?;
+        self.commits.pop_front()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::{Key, KeyRange, KeyValue, Revision};
@@ -88,6 +89,16 @@ impl Index {
             self.keys.insert(Arc::clone(key), KeyHistory { versions: vec![version] });
             None
         }
+    }
+
+    /// All keys from `from` on, each with its version at `revision`, if it existed then.
+    pub(crate) fn keys_at(
+        &self,
+        from: Bound<Key>,
+        revision: Revision,
+    ) -> impl Iterator<Item = (&Key, Option<&Arc<KeyValue>>)> {
+        let keys = self.keys.range((from, Bound::Unbounded));
+        keys.map(move |(key, history)| (key, history.at(revision).and_then(|version| version.kv.as_ref())))
     }
 
     /// Forgets the key's versions that nobody can read at `revision` or later.

@@ -13,6 +13,7 @@
 mod alarm;
 mod batch;
 mod codec;
+mod dump;
 mod error;
 mod history;
 mod index;
@@ -27,6 +28,7 @@ mod types;
 pub use alarm::{Alarm, AlarmKind};
 pub use batch::{Batch, Pending};
 pub use codec::DecodeError;
+pub use dump::Dump;
 pub use error::Error;
 pub use history::{Commit, Event, EventFilter, Events, MAX_CATCH_UP_BYTES, MAX_CATCH_UP_REVISIONS};
 pub use record::{Change, Record};

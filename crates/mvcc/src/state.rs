@@ -10,7 +10,7 @@ use crate::lease::Leases;
 use crate::range::{check_revision, read};
 use crate::txn::check;
 use crate::{
-    Alarm, Change, Commit, Error, Event, EventFilter, Events, Key, KeyValue, LeaseId, LeaseStatus, Limits, Millis,
+    Alarm, Change, Commit, Error, Event, EventFilter, Events, KeyValue, LeaseId, LeaseStatus, Limits, Millis,
     RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
 };
 
@@ -53,8 +53,12 @@ pub struct Mvcc {
     revision: Revision,
     compact_revision: Revision,
     pub(crate) index: Index,
-    history: History,
+    pub(crate) history: History,
     pub(crate) leases: Leases,
+    /// The compaction whose commits have all been freed.
+    tidied: Revision,
+    /// A commit that is being freed, and how many of its events have been.
+    forgotten: Option<(Arc<Commit>, usize)>,
     /// Revisions and when they were current, oldest first.
     marks: VecDeque<(Millis, Revision)>,
     pub(crate) limits: Limits,
@@ -75,6 +79,8 @@ impl Mvcc {
             compact_revision: -1,
             index: Index::default(),
             history: History::default(),
+            tidied: -1,
+            forgotten: None,
             leases: Leases::default(),
             marks: VecDeque::new(),
             limits: Limits::default(),
@@ -183,6 +189,7 @@ impl Mvcc {
         let response = batch.evaluate(request)?;
         let pending = batch.finish();
         self.apply(now, pending);
+        while self.tidy(usize::MAX) {}
         Ok(response)
     }
 
@@ -203,6 +210,7 @@ impl Mvcc {
             | Record::Base(_) => {}
         }
         self.apply_record(now, record);
+        while self.tidy(usize::MAX) {}
         Ok(())
     }
 
@@ -211,21 +219,44 @@ impl Mvcc {
         self.leases.renew_all(now);
     }
 
-    /// Records from which the same state can be replayed, history since the last compaction included.
-    pub fn dump(&self) -> Vec<Record> {
+    /// The start of a dump: what is small enough to be written down at once.
+    pub(crate) fn dump_head(&self) -> Vec<Record> {
         let mut records = vec![Record::Base(self.compact_revision)];
         records.extend(self.leases.iter().map(|(id, ttl)| Record::LeaseGrant { id, ttl }));
         records.extend(self.alarms.iter().map(|alarm| Record::Alarm { alarm: *alarm, active: true }));
-        let everything = crate::KeyRange::From(Key::default());
-        let base = self.index.view().at(&everything, self.compact_revision);
-        // The commit at the compaction revision is still in the history, and brings its keys itself.
-        let before = base.filter(|kv| kv.mod_revision < self.compact_revision);
-        records.extend(before.map(|kv| Record::Restore(Arc::clone(kv))));
-        records.extend(self.history.since(0).map(|commit| Record::Commit {
-            revision: commit.revision,
-            changes: commit.events.iter().map(change).collect(),
-        }));
         records
+    }
+
+    /// Frees some of what the last compaction has forgotten, which nobody can read any more; tells whether there is more. `events` bounds
+    /// the work, so that a large compaction stops nobody. Not to be called while a [`crate::Dump`] is under way.
+    pub fn tidy(&mut self, events: usize) -> bool {
+        let mut left = events;
+        while left > 0 {
+            let Some((commit, from)) = self.forgotten.take().or_else(|| self.next_forgotten()) else { return false };
+            let end = commit.events.len().min(from.saturating_add(left));
+            for event in &commit.events[from..end] {
+                self.index.compact(&event.kv().key, self.compact_revision);
+            }
+            left -= (end - from).max(1).min(left);
+            if end < commit.events.len() {
+                self.forgotten = Some((commit, end));
+            }
+        }
+        true
+    }
+
+    /// The next commit whose keys may have versions that nobody sees any more: each one below the compaction, then the one at it, which
+    /// stays in the history.
+    fn next_forgotten(&mut self) -> Option<(Arc<Commit>, usize)> {
+        if let Some(commit) = self.history.pop_below(self.compact_revision) {
+            return Some((commit, 0));
+        }
+        if self.tidied == self.compact_revision {
+            return None;
+        }
+        self.tidied = self.compact_revision;
+        let at = self.history.since(self.compact_revision).next();
+        at.filter(|commit| commit.revision == self.compact_revision).map(|commit| (Arc::clone(commit), 0))
     }
 
     fn apply_record(&mut self, now: Millis, record: Record) -> Option<Arc<Commit>> {
@@ -256,7 +287,13 @@ impl Mvcc {
             Record::Base(compact_revision) => {
                 // A base at revision N is followed by the commit at N itself, so the store stands just before it.
                 let limits = self.limits;
-                *self = Mvcc { revision: (compact_revision - 1).max(1), compact_revision, limits, ..Mvcc::new() };
+                *self = Mvcc {
+                    revision: (compact_revision - 1).max(1),
+                    compact_revision,
+                    tidied: compact_revision,
+                    limits,
+                    ..Mvcc::new()
+                };
                 None
             }
             Record::Restore(kv) => {
@@ -304,23 +341,9 @@ impl Mvcc {
 
     fn compact(&mut self, revision: Revision) {
         self.compact_revision = revision;
-        let forgotten = self.history.compact(revision);
-        // Only keys that changed up to here can have versions that nobody sees any more.
-        let at = self.history.since(revision).next().filter(|commit| commit.revision == revision).cloned();
-        for commit in forgotten.iter().chain(&at) {
-            for event in &commit.events {
-                self.index.compact(&event.kv().key, revision);
-            }
-        }
+        self.history.forget_prev(revision);
         while self.marks.front().is_some_and(|(_, mark)| *mark <= revision) {
             self.marks.pop_front();
         }
-    }
-}
-
-fn change(event: &Event) -> Change {
-    match event {
-        Event::Put { kv, .. } => Change::Put(Arc::clone(kv)),
-        Event::Delete { kv, .. } => Change::Delete(Arc::clone(&kv.key)),
     }
 }

@@ -128,6 +128,11 @@ impl Shared {
         answered.await.unwrap_or(Err(Refusal::Stopped))
     }
 
+    /// Has the writer look for something to do, if it is not busy anyway.
+    pub(crate) fn nudge(&self) {
+        let _ = self.queue.try_send(Job::Look);
+    }
+
     /// Tells the writer something that has no answer.
     pub(crate) async fn tell(&self, job: Job) {
         // A writer that has ended needs no telling.

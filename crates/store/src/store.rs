@@ -160,7 +160,7 @@ async fn lease_timer(shared: Arc<Shared>) {
                 }
             }
             () = sleep => {
-                shared.tell(Job::Expire).await;
+                shared.tell(Job::Look).await;
                 // The writer changes the deadline when it has revoked the leases.
                 let _ = tokio::time::timeout(RETRY, changes.changed()).await;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use flota_mvcc::{Error, Pending, Request, Response};
@@ -30,6 +30,12 @@ const SNAPSHOT_BYTES: u64 = 64 << 20;
 /// Bytes that a key takes beside itself and its value, as far as the quota is concerned (etcd's figure).
 const KEY_OVERHEAD: usize = 256;
 
+/// Keys or commits of a snapshot that are read at once, while which nothing can be applied.
+const SNAPSHOT_STEP: usize = 500;
+
+/// Events of a compaction that are freed at once, between two batches.
+const TIDY_STEP: usize = 1000;
+
 /// What the writer is asked.
 pub(crate) enum Job {
     /// Change the store.
@@ -39,8 +45,8 @@ pub(crate) enum Job {
         /// The request's share of the queue, given back with the answer.
         room: OwnedSemaphorePermit,
     },
-    /// Leases may have ended.
-    Expire,
+    /// There may be something to do: leases have ended, or a snapshot is written.
+    Look,
     /// Finish what came before, then end.
     Stop,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Writer {
     log: Log,
     /// The thread that writes a snapshot, or wrote the last one.
     snapshot: Option<JoinHandle<()>>,
+    /// Whether it is still at it.
+    snapshotting: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -73,7 +81,7 @@ impl Writer {
         queue: mpsc::Receiver<Job>,
     ) -> std::io::Result<oneshot::Receiver<Result<(), StoreError>>> {
         let (ended, end) = oneshot::channel();
-        let mut writer = Writer { shared, log, snapshot: None };
+        let mut writer = Writer { shared, log, snapshot: None, snapshotting: Arc::default() };
         Builder::new().name("store-writer".to_owned()).spawn(move || {
             let outcome = writer.run(queue);
             // The data directory is not free for another process before this has ended too.
@@ -93,8 +101,17 @@ impl Writer {
         let mut arrived = Vec::new();
         let mut waiting = VecDeque::new();
         loop {
-            if waiting.is_empty() && queue.blocking_recv_many(&mut arrived, MAX_BATCH_REQUESTS) == 0 {
-                return Ok(());
+            if waiting.is_empty() {
+                // What is to be freed is freed between batches, or now that nobody asks anything.
+                match queue.try_recv() {
+                    Ok(job) => waiting.push_back(job),
+                    Err(_) if self.free() => continue,
+                    Err(_) if queue.blocking_recv_many(&mut arrived, MAX_BATCH_REQUESTS) == 0 => return Ok(()),
+                    Err(_) => {}
+                }
+            }
+            while let Some(job) = (waiting.len() < MAX_BATCH_REQUESTS).then(|| queue.try_recv().ok()).flatten() {
+                waiting.push_back(job);
             }
             waiting.extend(arrived.drain(..));
             let (jobs, stop) = take_batch(&mut waiting);
@@ -140,6 +157,7 @@ impl Writer {
         self.shared.hub.publish(&commits);
         self.shared.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
         self.tidy(compacted && space != Space::Enough);
+        self.free();
         Ok(())
     }
 
@@ -205,11 +223,16 @@ impl Writer {
         }
     }
 
+    /// Frees a part of what was compacted; tells whether there is more. A snapshot still reads it.
+    fn free(&self) -> bool {
+        !self.snapshotting.load(Ordering::Acquire) && self.shared.state_mut().tidy(TIDY_STEP)
+    }
+
     /// Begins new segments and snapshots when it is time.
     fn tidy(&mut self, now: bool) {
         let length = self.log.sizes.segments.load(Ordering::Relaxed);
         let due = now || length > SNAPSHOT_BYTES.max(2 * self.shared.state().bytes() as u64);
-        let snapshot = due && self.snapshot.as_ref().is_none_or(JoinHandle::is_finished);
+        let snapshot = due && !self.snapshotting.load(Ordering::Acquire);
         if !snapshot && !self.log.is_segment_full() {
             return;
         }
@@ -222,21 +245,29 @@ impl Writer {
 
     /// Writes what the segments below `seq` hold as a snapshot, beside the running store.
     fn snapshot(&mut self, seq: u64) {
-        let records = self.shared.state().dump();
+        let mut dump = self.shared.state().begin_dump();
         let (disk, identity, sizes) = (Arc::clone(&self.log.disk), self.log.identity, Arc::clone(&self.log.sizes));
         let old = sizes.segments.load(Ordering::Relaxed) - self.log.length();
+        let (shared, snapshotting) = (Arc::clone(&self.shared), Arc::clone(&self.snapshotting));
+        snapshotting.store(true, Ordering::Release);
         let thread = Builder::new().name("store-snapshot".to_owned()).spawn(move || {
-            match write_snapshot(&*disk, identity, seq, &records, &sizes) {
-                Ok(()) => {
+            let records = || shared.state().dump_step(&mut dump, SNAPSHOT_STEP);
+            match write_snapshot(&*disk, identity, seq, records, &sizes) {
+                Ok(bytes) => {
                     sizes.segments.fetch_sub(old, Ordering::Relaxed);
-                    tracing::info!(seq, records = records.len(), "wrote a snapshot and removed the log before it");
+                    tracing::info!(seq, bytes, "wrote a snapshot and removed the log before it");
                 }
                 Err(error) => tracing::warn!(%error, "cannot write a snapshot: the log is kept, and grows"),
             }
+            snapshotting.store(false, Ordering::Release);
+            shared.nudge();
         });
         match thread {
             Ok(thread) => self.snapshot = Some(thread),
-            Err(error) => tracing::warn!(%error, "cannot start a thread for a snapshot: the log is kept, and grows"),
+            Err(error) => {
+                self.snapshotting.store(false, Ordering::Release);
+                tracing::warn!(%error, "cannot start a thread for a snapshot: the log is kept, and grows");
+            }
         }
     }
 }
@@ -258,7 +289,7 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> (Vec<Work>, bool) {
                 bytes += request.size();
                 jobs.push(Work { request, answer, _room: room });
             }
-            Some(Job::Expire) => {}
+            Some(Job::Look) => {}
             Some(Job::Stop) => return (jobs, true),
             None => break,
         }

@@ -126,14 +126,11 @@ impl Log {
             return;
         }
         let wanted = end + (self.length / 2).clamp(MIN_PREPARED_BYTES, MAX_PREPARED_BYTES);
-        self.prepared = match self.file.prepare(wanted) {
-            Ok(()) => Some(wanted),
-            Err(_) => {
-                // The space is needed for what is to be written; if it cannot be given back, the append tells.
-                let _ = self.file.truncate(self.length);
-                None
-            }
-        };
+        self.prepared = self.file.prepare(wanted).is_ok().then_some(wanted);
+        if self.prepared.is_none() {
+            // The space is needed for what is to be written; if it cannot be given back, the append tells.
+            let _ = self.file.truncate(self.length);
+        }
     }
 
     /// Bytes in the current segment.

@@ -13,14 +13,15 @@ use crate::disk::Disk;
 /// Bytes of keys and values per frame of a snapshot.
 const FRAME_BYTES: usize = 1 << 20;
 
-/// Writes a snapshot that stands for all segments below `seq`, checks it, and removes what it stands for.
+/// Writes a snapshot that stands for all segments below `seq`, checks it, and removes what it stands for. `records` gives the next of its
+/// records, none at the end. Returns its bytes.
 pub(crate) fn write(
     disk: &dyn Disk,
     identity: Identity,
     seq: u64,
-    records: &[Record],
+    records: impl FnMut() -> Vec<Record>,
     sizes: &Sizes,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     let unfinished = FileName::Unfinished(seq).to_string();
     let written = write_file(disk, &unfinished, identity, seq, records).and_then(|bytes| {
         verify(disk, &unfinished)?;
@@ -37,7 +38,8 @@ pub(crate) fn write(
     disk.rename(&unfinished, &FileName::Snapshot(seq).to_string())?;
     disk.sync_names()?;
     sizes.snapshot.store(bytes, Ordering::Relaxed);
-    remove_older(disk, seq)
+    remove_older(disk, seq)?;
+    Ok(bytes)
 }
 
 /// Removes the segments and snapshots that snapshot `seq` stands for.
@@ -55,20 +57,32 @@ pub(crate) fn remove_older(disk: &dyn Disk, seq: u64) -> io::Result<()> {
     disk.sync_names()
 }
 
-fn write_file(disk: &dyn Disk, name: &str, identity: Identity, seq: u64, records: &[Record]) -> io::Result<u64> {
+fn write_file(
+    disk: &dyn Disk,
+    name: &str,
+    identity: Identity,
+    seq: u64,
+    mut records: impl FnMut() -> Vec<Record>,
+) -> io::Result<u64> {
     let mut file = disk.create(name)?;
     let mut chain = Chain::default();
     let mut buffer = Vec::new();
     let mut bytes = 0;
     chain.head(&mut buffer, &Head { identity, seq, previous_crc: 0 });
-    let mut rest = records;
-    while !rest.is_empty() {
-        let (frame, after) = rest.split_at(frame_end(rest));
-        chain.batch(&mut buffer, frame);
-        file.append(&buffer)?;
-        bytes += buffer.len() as u64;
-        buffer.clear();
-        rest = after;
+    loop {
+        let step = records();
+        let mut rest = step.as_slice();
+        if rest.is_empty() {
+            break;
+        }
+        while !rest.is_empty() {
+            let (frame, after) = rest.split_at(frame_end(rest));
+            chain.batch(&mut buffer, frame);
+            file.append(&buffer)?;
+            bytes += buffer.len() as u64;
+            buffer.clear();
+            rest = after;
+        }
     }
     chain.end(&mut buffer);
     file.append(&buffer)?;

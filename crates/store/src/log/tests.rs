@@ -227,12 +227,12 @@ fn a_snapshot_stands_for_the_segments_before_it() {
     let (dir, _) = three_batches();
     let mut recovered = open(dir.path()).unwrap();
     let seq = recovered.log.rotate().unwrap();
-    let records = recovered.state.dump();
+    let mut records = vec![recovered.state.dump()];
     put(&mut recovered, "d", "fourth");
     let disk = Arc::clone(&recovered.log.disk);
     let leftover = dir.path().join("snap-0000000000000001.tmp");
     fs::write(&leftover, b"a crash left this").unwrap();
-    write_snapshot(&*disk, IDENTITY, seq, &records, &recovered.log.sizes).unwrap();
+    write_snapshot(&*disk, IDENTITY, seq, || records.pop().unwrap_or_default(), &recovered.log.sizes).unwrap();
     drop(recovered);
     let all = [expected(3), vec!["d=fourth".to_owned()]].concat();
     let again = open(dir.path()).unwrap();
