@@ -1,6 +1,6 @@
 //! The usual life of a unit on a machine.
 
-use flota_agent::{Agent, Effect, Event, Installed, Observation};
+use flota_agent::{Agent, Effect, Event, Installed, Observation, Token};
 use flota_registry::{Millis, UnitStates};
 
 use super::*;
@@ -109,11 +109,10 @@ fn a_finished_unit_that_is_stopped_and_launched_starts_again() {
     assert_eq!(machine.runs[&name(A)].starts, 2);
 }
 
-#[test]
-fn a_unit_that_is_loaded_and_launched_before_anything_is_known_of_it_starts() {
+/// A daemon that starts where `A` was launched, and has not heard yet what runs; with the question that it asked.
+fn unanswered() -> (Agent, Token) {
     let mut machine = machine();
     machine.schedule(&schedule(1, &[(A, 1, LAUNCHED)]));
-    // Another boot, and nobody has answered what runs.
     let mut agent = Agent::new();
     let installed = [(name(A), Installed { hash: hash(1), linked: true })].into();
     let boot = Event::Boot { held: machine.held, boot_id: "another".to_owned(), installed };
@@ -121,21 +120,31 @@ fn a_unit_that_is_loaded_and_launched_before_anything_is_known_of_it_starts() {
         Effect::Observe { token, .. } => Some(token),
         _ => None,
     });
+    (agent, token.unwrap())
+}
+
+/// What the agent does when it hears that `A` is in this state.
+fn answered(agent: &mut Agent, token: Token, active: &str) -> Vec<Effect> {
+    let states = UnitStates { load: "loaded".to_owned(), active: active.to_owned(), sub: String::new() };
+    let units = vec![Observation { unit: name(A), states, since_unix_ms: None }];
+    agent.handle(Millis(4), Event::Observed { token, units })
+}
+
+#[test]
+fn a_unit_that_is_loaded_and_launched_before_anything_is_known_of_it_starts() {
+    let (mut agent, token) = unanswered();
     let _ = agent.handle(Millis(2), Event::Schedule(schedule(2, &[(A, 1, LOADED)])));
     let _ = agent.handle(Millis(3), Event::Schedule(schedule(3, &[(A, 1, LAUNCHED)])));
-    let states = UnitStates { load: "loaded".to_owned(), active: "inactive".to_owned(), sub: "dead".to_owned() };
-    let units = vec![Observation { unit: name(A), states, since_unix_ms: None }];
-    let effects = agent.handle(Millis(4), Event::Observed { token: token.unwrap(), units });
+    let effects = answered(&mut agent, token, "inactive");
     assert!(effects.contains(&Effect::Start(name(A))), "{effects:?}");
 }
 
 #[test]
 fn a_unit_that_an_earlier_daemon_was_stopping_is_not_taken_for_running() {
-    let mut machine = running();
-    machine.agent_only(schedule(2, &[]));
-    machine.runs.get_mut(&name(A)).unwrap().active = "deactivating";
-    machine.restart_with(schedule(3, &[(A, 1, LAUNCHED)]));
-    assert_eq!(machine.runs[&name(A)].starts, 2);
+    let (mut agent, token) = unanswered();
+    let _ = agent.handle(Millis(3), Event::Schedule(schedule(1, &[(A, 1, LAUNCHED)])));
+    let effects = answered(&mut agent, token, "deactivating");
+    assert!(effects.contains(&Effect::Start(name(A))), "{effects:?}");
 }
 
 #[test]
