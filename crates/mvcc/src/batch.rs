@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::index::{Overlay, Version, View};
 use crate::range::{check_revision, read};
-use crate::txn::check;
+use crate::txn;
 use crate::{
-    Alarm, AlarmKind, Answer, Change, DeleteRequest, DeleteResponse, Error, KeepAliveResponse, Key, KeyRange, KeyValue,
-    LeaseId, MAX_LEASE_TTL, Millis, Mvcc, PutRequest, PutResponse, RangeRequest, RangeResponse, Record, Request,
-    Response, Revision,
+    Alarm, AlarmKind, Answer, Auth, AuthRequest, Caller, Change, DeleteRequest, DeleteResponse, Error,
+    KeepAliveResponse, Key, KeyRange, KeyValue, LeaseId, MAX_LEASE_TTL, Millis, Mvcc, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, Record, Request, Response, Revision,
 };
 
 /// Requests that will become durable together; each sees those before it.
@@ -29,6 +29,8 @@ pub struct Batch<'a> {
     renewed: Vec<LeaseId>,
     /// The alarms, once the batch has changed them.
     alarms: Option<BTreeSet<Alarm>>,
+    /// Users and roles with the pending changes, if there are any.
+    auth: Option<Auth>,
 }
 
 /// The effect of a batch: to be logged, then applied.
@@ -54,20 +56,19 @@ impl<'a> Batch<'a> {
             records: Vec::new(),
             renewed: Vec::new(),
             alarms: None,
+            auth: None,
         }
     }
 
-    /// Evaluates one request; an error has changed nothing.
+    /// Evaluates a request of the store itself; an error has changed nothing.
     pub fn evaluate(&mut self, request: &Request) -> Answer {
-        if request.size() > self.base.limits.max_request_bytes {
-            return Err(Error::RequestTooLarge);
-        }
-        match request {
-            Request::Put(put) => check_put(put)?,
-            Request::Delete(delete) => check_range(&delete.range)?,
-            Request::Txn(txn) => check(txn, self.base.limits.max_txn_ops)?,
-            _ => {}
-        }
+        self.evaluate_for(&Caller::Trusted, request)
+    }
+
+    /// Evaluates one request; an error has changed nothing. The caller's rights are those of this moment, changes of auth earlier in
+    /// the batch included.
+    pub fn evaluate_for(&mut self, caller: &Caller, request: &Request) -> Answer {
+        self.check(caller, request)?;
         self.check_alarms(request)?;
         let response = match request {
             Request::Put(put) => {
@@ -81,9 +82,22 @@ impl<'a> Batch<'a> {
             Request::LeaseRevoke(id) => self.revoke(*id)?,
             Request::LeaseKeepAlive(id) => Response::LeaseKeepAlive(self.keep_alive(*id)),
             Request::Alarm { alarm, active } => self.alarm(*alarm, *active),
+            Request::Auth(request) => self.change_auth(request)?,
         };
         self.commit();
         Ok(response)
+    }
+
+    /// What can be wrong with a request before it is looked at what it does: its size and form, then its caller's rights.
+    pub fn check(&self, caller: &Caller, request: &Request) -> Result<(), Error> {
+        if request.size() > self.base.limits.max_request_bytes {
+            return Err(Error::RequestTooLarge);
+        }
+        check_form(request, self.base.limits.max_txn_ops)?;
+        if self.auth().is_enabled() {
+            self.check_caller(caller, request)?;
+        }
+        Ok(())
     }
 
     /// What the batch has come to.
@@ -180,7 +194,7 @@ impl<'a> Batch<'a> {
 
     fn check_alarms(&self, request: &Request) -> Result<(), Error> {
         let raised = |kind| self.alarms().iter().any(|alarm| alarm.kind == kind);
-        let harmless = matches!(request, Request::LeaseKeepAlive(_) | Request::Alarm { .. });
+        let harmless = matches!(request, Request::LeaseKeepAlive(_) | Request::Alarm { .. } | Request::Auth(_));
         if raised(AlarmKind::Corrupt) && !harmless {
             Err(Error::Corrupt)
         } else if raised(AlarmKind::NoSpace) && request.grows() {
@@ -245,7 +259,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The keys attached to the lease: the durable ones, and those that the batch has attached or detached since.
-    fn attached(&self, id: LeaseId) -> BTreeSet<Key> {
+    pub(crate) fn attached(&self, id: LeaseId) -> BTreeSet<Key> {
         let mut keys: BTreeSet<Key> = self.base.leases.keys(id).cloned().collect();
         for (key, history) in &self.overlay {
             if history.latest().is_some_and(|kv| kv.lease == Some(id)) {
@@ -255,6 +269,21 @@ impl<'a> Batch<'a> {
             }
         }
         keys
+    }
+
+    /// Users and roles as the requests so far have left them.
+    pub(crate) fn auth(&self) -> &Auth {
+        self.auth.as_ref().unwrap_or(&self.base.auth)
+    }
+
+    fn change_auth(&mut self, request: &AuthRequest) -> Answer {
+        if let Some(change) = self.auth().decide(request)? {
+            let revision = self.auth().revision() + u64::from(change.makes_revision());
+            let base = self.base;
+            self.auth.get_or_insert_with(|| base.auth.clone()).apply(revision, change.clone());
+            self.records.push(Record::Auth { revision, change });
+        }
+        Ok(Response::Auth { revision: self.revision })
     }
 
     fn keep_alive(&mut self, id: LeaseId) -> KeepAliveResponse {
@@ -269,6 +298,16 @@ impl<'a> Batch<'a> {
             self.renewed.push(id);
         }
         KeepAliveResponse { revision: self.revision, id, ttl }
+    }
+}
+
+/// What can be wrong with a request by itself: told before anything about callers or keys.
+fn check_form(request: &Request, max_txn_ops: usize) -> Result<(), Error> {
+    match request {
+        Request::Put(put) => check_put(put),
+        Request::Delete(delete) => check_range(&delete.range),
+        Request::Txn(txn) => txn::check(txn, max_txn_ops),
+        _ => Ok(()),
     }
 }
 

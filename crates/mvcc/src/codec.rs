@@ -17,6 +17,9 @@ pub enum DecodeError {
         /// Where.
         offset: usize,
     },
+    /// A name that is not UTF-8.
+    #[error("name at byte {0} is not text")]
+    NotText(usize),
     /// Bytes after the end.
     #[error("{0} bytes after the end of the record")]
     Trailing(usize),

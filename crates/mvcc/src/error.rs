@@ -45,4 +45,7 @@ pub enum Error {
     /// A request larger than [`crate::Limits`] allow.
     #[error("etcdserver: request is too large")]
     RequestTooLarge,
+    /// Auth says no.
+    #[error(transparent)]
+    Auth(#[from] crate::AuthError),
 }

@@ -11,12 +11,14 @@
 //! Invariant: no IO, no clock, no randomness. Lease ids are chosen by the caller.
 
 mod alarm;
+mod auth;
 mod batch;
 mod codec;
 mod dump;
 mod error;
 mod history;
 mod index;
+mod intervals;
 mod lease;
 mod range;
 mod record;
@@ -26,6 +28,7 @@ mod txn;
 mod types;
 
 pub use alarm::{Alarm, AlarmKind};
+pub use auth::{Auth, AuthChange, AuthError, AuthRequest, Caller, Permission, PermissionKind, ROOT, Role, User};
 pub use batch::{Batch, Pending};
 pub use codec::DecodeError;
 pub use dump::Dump;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_i64, put_u64};
-use crate::{Alarm, AlarmKind, Key, KeyValue, LeaseId, Revision};
+use crate::{Alarm, AlarmKind, AuthChange, Key, KeyValue, LeaseId, Revision};
 
 /// One key changed by a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub enum Record {
     Base(Revision),
     /// In a dump: a key as it was at the base's revision, written before it.
     Restore(Arc<KeyValue>),
+    /// A change of users, roles, or whether callers are checked.
+    Auth {
+        /// The auth revision it leads to.
+        revision: u64,
+        /// The change.
+        change: AuthChange,
+    },
 }
 
 const COMMIT: u8 = 1;
@@ -61,6 +68,7 @@ const LEASE_REVOKE: u8 = 3;
 const COMPACT: u8 = 4;
 const BASE: u8 = 5;
 const RESTORE: u8 = 6;
+const AUTH: u8 = 7;
 const ALARM: u8 = 20;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -110,6 +118,11 @@ impl Record {
                 put_i64(out, kv.mod_revision);
                 encode_kv(out, kv);
             }
+            Record::Auth { revision, change } => {
+                out.push(AUTH);
+                put_u64(out, *revision);
+                change.encode(out);
+            }
         }
     }
 
@@ -140,6 +153,7 @@ impl Record {
                 let mod_revision = reader.i64()?;
                 Record::Restore(Arc::new(decode_kv(&mut reader, mod_revision)?))
             }
+            AUTH => Record::Auth { revision: reader.u64()?, change: AuthChange::decode(&mut reader)? },
             tag => return Err(DecodeError::UnknownTag { tag, offset: 0 }),
         };
         reader.finish()?;
@@ -193,7 +207,7 @@ fn lease_id(reader: &mut Reader<'_>) -> Result<LeaseId, DecodeError> {
 }
 
 // Grows with what is really there: a length from damaged bytes must not reserve memory.
-fn list<T>(
+pub(crate) fn list<T>(
     reader: &mut Reader<'_>,
     mut item: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {

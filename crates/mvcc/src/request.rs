@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Alarm, Error, KeyRange, KeyValue, LeaseId, Revision};
+use crate::{Alarm, AuthRequest, Error, KeyRange, KeyValue, LeaseId, Revision};
 
 /// Largest request, in bytes of keys and values, unless configured (etcd's default).
 pub const MAX_REQUEST_BYTES: usize = 1_572_864;
@@ -56,6 +56,8 @@ pub enum Request {
         /// Raise.
         active: bool,
     },
+    /// Change users, roles, or whether callers are checked.
+    Auth(AuthRequest),
 }
 
 impl Request {
@@ -65,6 +67,7 @@ impl Request {
             Request::Put(put) => put.size(),
             Request::Delete(delete) => range_size(&delete.range),
             Request::Txn(txn) => txn.size(),
+            Request::Auth(request) => request.size(),
             Request::Compact(_)
             | Request::LeaseGrant { .. }
             | Request::LeaseRevoke(_)
@@ -328,6 +331,11 @@ pub enum Response {
         revision: Revision,
         /// The alarm, if it stands now, or was disarmed.
         alarm: Option<Alarm>,
+    },
+    /// To a change of auth.
+    Auth {
+        /// The store's revision, which auth does not change.
+        revision: Revision,
     },
 }
 

@@ -8,10 +8,10 @@ use crate::history::History;
 use crate::index::{Index, Version};
 use crate::lease::Leases;
 use crate::range::{check_revision, read};
-use crate::txn::check;
+use crate::txn;
 use crate::{
-    Alarm, Change, Commit, Error, Event, EventFilter, Events, KeyValue, LeaseId, LeaseStatus, Limits, Millis,
-    RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
+    Alarm, Auth, Caller, Change, Commit, Error, Event, EventFilter, Events, KeyValue, LeaseId, LeaseStatus, Limits,
+    Millis, RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
 };
 
 /// How long history is kept before it is compacted by itself, in milliseconds.
@@ -36,6 +36,14 @@ pub enum ReplayError {
         current: Revision,
         /// The revision of the record.
         found: Revision,
+    },
+    /// A change of users and roles from before the present ones.
+    #[error("auth revision {found} follows auth revision {current}")]
+    AuthGap {
+        /// The auth revision reached.
+        current: u64,
+        /// The auth revision of the record.
+        found: u64,
     },
     /// A compaction of revisions that are yet to come, or a restored key from after its base.
     #[error("revision {found} is beyond revision {current}")]
@@ -63,6 +71,7 @@ pub struct Mvcc {
     marks: VecDeque<(Millis, Revision)>,
     pub(crate) limits: Limits,
     pub(crate) alarms: BTreeSet<Alarm>,
+    pub(crate) auth: Auth,
 }
 
 impl Default for Mvcc {
@@ -85,6 +94,7 @@ impl Mvcc {
             marks: VecDeque::new(),
             limits: Limits::default(),
             alarms: BTreeSet::new(),
+            auth: Auth::default(),
         }
     }
 
@@ -110,18 +120,40 @@ impl Mvcc {
         self.index.bytes()
     }
 
-    /// Reads a range.
+    /// Users, roles, and whether callers are checked.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Reads a range for the store itself.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        self.range_for(&Caller::Trusted, request)
+    }
+
+    /// Reads a range.
+    pub fn range_for(&self, caller: &Caller, request: &RangeRequest) -> Result<RangeResponse, Error> {
         check_range(&request.range)?;
+        if self.auth.is_enabled() {
+            self.auth.check_read(caller, &request.range)?;
+        }
         check_revision(request.revision, self.compact_revision, self.revision)?;
         Ok(read(self.index.view(), request, self.revision))
     }
 
     /// Runs a transaction that cannot write (see [`TxnRequest::is_read_only`]).
     pub fn read_txn(&self, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
+        self.read_txn_for(&Caller::Trusted, now, txn)
+    }
+
+    /// The same for a caller.
+    pub fn read_txn_for(&self, caller: &Caller, now: Millis, txn: &TxnRequest) -> Result<TxnResponse, Error> {
         debug_assert!(txn.is_read_only());
-        check(txn, self.limits.max_txn_ops)?;
-        self.batch(now).txn(txn)
+        txn::check(txn, self.limits.max_txn_ops)?;
+        let mut batch = self.batch(now);
+        if self.auth.is_enabled() {
+            batch.check_txn_caller(caller, txn)?;
+        }
+        batch.txn(txn)
     }
 
     /// The next events for a watch that has seen everything below `from`; `Compacted` if some of them are gone.
@@ -204,6 +236,12 @@ impl Mvcc {
             Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => gap(*revision)?,
             Record::Compact(revision) => beyond(*revision)?,
             Record::Restore(kv) => beyond(kv.mod_revision)?,
+            Record::Auth { revision: found, .. } => {
+                let current = self.auth.revision();
+                if *found < current {
+                    return Err(ReplayError::AuthGap { current, found: *found });
+                }
+            }
             Record::LeaseRevoke { revision: None, .. }
             | Record::LeaseGrant { .. }
             | Record::Alarm { .. }
@@ -224,6 +262,8 @@ impl Mvcc {
         let mut records = vec![Record::Base(self.compact_revision)];
         records.extend(self.leases.iter().map(|(id, ttl)| Record::LeaseGrant { id, ttl }));
         records.extend(self.alarms.iter().map(|alarm| Record::Alarm { alarm: *alarm, active: true }));
+        let revision = self.auth.revision();
+        records.extend(self.auth.dump().into_iter().map(|change| Record::Auth { revision, change }));
         records
     }
 
@@ -294,6 +334,10 @@ impl Mvcc {
                     limits,
                     ..Mvcc::new()
                 };
+                None
+            }
+            Record::Auth { revision, change } => {
+                self.auth.apply(revision, change);
                 None
             }
             Record::Restore(kv) => {

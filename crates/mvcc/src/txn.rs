@@ -1,12 +1,12 @@
 //! Transactions: checked whole, compared whole, and only then run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::batch::{Batch, check_put, check_range};
 use crate::index::View;
+use crate::intervals::Intervals;
 use crate::{
-    Compare, CompareResult, CompareTarget, Error, Key, KeyRange, KeyValue, Response, Revision, TxnOp, TxnRequest,
-    TxnResponse,
+    Compare, CompareResult, CompareTarget, Error, Key, KeyValue, Response, Revision, TxnOp, TxnRequest, TxnResponse,
 };
 
 /// The branch taken by a transaction and by each one inside that branch, in order.
@@ -16,7 +16,8 @@ struct Path {
 }
 
 impl Batch<'_> {
-    /// Decides the whole tree, checks what it decided, then runs it: a refused transaction has changed nothing. It has passed [`check`].
+    /// Decides the whole tree, checks it against the state, then runs it: a refused transaction has changed nothing. It has passed
+    /// [`check`], and so has its caller.
     pub(crate) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnResponse, Error> {
         let path = decide(self.view(), txn);
         self.check_branch(txn, &path)?;
@@ -127,62 +128,6 @@ fn check_branch_writes(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
 impl<'a> Writes<'a> {
     fn put(&mut self, key: &'a [u8]) -> Result<(), Error> {
         if self.deletes.contains(key) || !self.puts.insert(key) { Err(Error::DuplicateKey) } else { Ok(()) }
-    }
-}
-
-/// A set of keys as disjoint intervals: start to end, where no end is "all that follow".
-#[derive(Default)]
-struct Intervals {
-    by_start: BTreeMap<Key, Option<Key>>,
-}
-
-impl Intervals {
-    fn insert(&mut self, range: &KeyRange) {
-        match range {
-            KeyRange::One(key) => {
-                // The smallest key greater than `key` is `key` and a zero byte.
-                let next = [&**key, &[0]].concat().into();
-                self.add(key.clone(), Some(next));
-            }
-            KeyRange::Between(start, end) if start < end => self.add(start.clone(), Some(end.clone())),
-            KeyRange::Between(..) => {}
-            KeyRange::From(start) => self.add(start.clone(), None),
-        }
-    }
-
-    fn merge(&mut self, other: Intervals) {
-        for (start, end) in other.by_start {
-            self.add(start, end);
-        }
-    }
-
-    fn add(&mut self, mut start: Key, mut end: Option<Key>) {
-        // Swallow every interval that overlaps the new one; each is swallowed once, so this stays cheap over many.
-        while let Some((other_start, other_end)) = self.overlapping(&start, end.as_ref()) {
-            self.by_start.remove(&other_start);
-            start = start.min(other_start);
-            end = match (end, other_end) {
-                (Some(a), Some(b)) => Some(a.max(b)),
-                _ => None,
-            };
-        }
-        self.by_start.insert(start, end);
-    }
-
-    fn overlapping(&self, start: &Key, end: Option<&Key>) -> Option<(Key, Option<Key>)> {
-        let mut before = match end {
-            Some(end) => self.by_start.range::<Key, _>(..=end),
-            None => self.by_start.range::<Key, _>(..),
-        };
-        let (other_start, other_end) = before.next_back()?;
-        let overlaps = other_end.as_ref().is_none_or(|other_end| other_end >= start);
-        overlaps.then(|| (other_start.clone(), other_end.clone()))
-    }
-
-    fn contains(&self, key: &[u8]) -> bool {
-        use std::ops::Bound::{Included, Unbounded};
-        let before = self.by_start.range::<[u8], _>((Unbounded, Included(key))).next_back();
-        before.is_some_and(|(_, end)| end.as_ref().is_none_or(|end| key < &**end))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::AuthConfig;
 use flota_mvcc::Limits;
 
 /// One address to serve on.
@@ -61,6 +62,8 @@ pub struct StoreConfig {
     /// Bytes of keys and values, history included, past which the store only takes requests that make it smaller; 0 is no
     /// bound but the disk's.
     pub quota_bytes: u64,
+    /// How users authenticate, once auth is enabled.
+    pub auth: AuthConfig,
 }
 
 impl StoreConfig {
@@ -74,6 +77,7 @@ impl StoreConfig {
             peer_urls: vec!["http://localhost:2380".to_owned()],
             limits: Limits::default(),
             quota_bytes: 0,
+            auth: AuthConfig::default(),
         }
     }
 }

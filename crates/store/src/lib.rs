@@ -12,6 +12,7 @@
 //!
 //! Invariant: nobody waits for a watch. A stream keeps a revision, not a queue, and reads from history what it has not sent.
 
+mod auth;
 mod clock;
 mod config;
 mod connection;
@@ -27,6 +28,7 @@ mod store;
 mod tls;
 mod writer;
 
+pub use auth::{AuthConfig, AuthTokenError, BCRYPT_COSTS, TokenKind};
 pub use config::{Listen, StoreConfig};
 pub use error::StoreError;
 pub use flota_mvcc::Limits;

@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use flota_mvcc::{Alarm, AlarmKind, Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
+use flota_mvcc::{Alarm, AlarmKind, AuthError, Caller, Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::StoreConfig;
+use crate::auth::{Authenticator, Credentials};
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::log::{Identity, Sizes};
+use crate::log::{Identity, Log, Sizes};
 use crate::writer::{Job, MAX_QUEUE_BYTES};
 
 /// Why a request has no answer.
@@ -18,8 +19,16 @@ use crate::writer::{Job, MAX_QUEUE_BYTES};
 pub(crate) enum Refusal {
     /// By the rules of the store, or for lack of space.
     Request(Error),
+    /// Too many passwords are being checked.
+    Busy,
     /// The store has failed or is stopping.
     Stopped,
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Refusal {
+        Refusal::Request(Error::Auth(error))
+    }
 }
 
 impl From<Error> for Refusal {
@@ -44,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// What the store was opened with; `advertise` is never empty.
     pub(crate) config: StoreConfig,
+    /// Who callers are.
+    pub(crate) auth: Authenticator,
     state: RwLock<Mvcc>,
     queue: mpsc::Sender<Job>,
     queue_bytes: Arc<Semaphore>,
@@ -53,8 +64,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         state: Mvcc,
-        identity: Identity,
-        sizes: Arc<Sizes>,
+        log: &Log,
         clock: Clock,
         queue: mpsc::Sender<Job>,
         config: StoreConfig,
@@ -62,16 +72,19 @@ impl Shared {
     ) -> Shared {
         let hub = Hub::default();
         hub.start_at(state.revision());
+        let auth = Authenticator::new(&config.auth);
+        auth.follow(state.auth());
         Shared {
-            identity,
+            identity: log.identity,
             clock,
             hub,
-            sizes,
+            sizes: Arc::clone(&log.sizes),
             failure: OnceLock::new(),
             no_space: AtomicBool::new(false),
             deadline: watch::Sender::new(state.next_deadline()),
             stopping: CancellationToken::new(),
             config,
+            auth,
             state: RwLock::new(state),
             queue,
             queue_bytes: Arc::new(Semaphore::new(MAX_QUEUE_BYTES)),
@@ -114,8 +127,8 @@ impl Shared {
         if self.failure.get().is_some() { Err(Refusal::Stopped) } else { Ok(()) }
     }
 
-    /// Has the writer make the request durable, and answers then.
-    pub(crate) async fn submit(&self, request: Request) -> Result<Response, Refusal> {
+    /// Has the writer check the caller and make the request durable, and answers then.
+    pub(crate) async fn submit(&self, caller: Caller, request: Request) -> Result<Response, Refusal> {
         let size = request.size();
         if size > self.config.limits.max_request_bytes {
             return Err(Refusal::Request(Error::RequestTooLarge));
@@ -123,7 +136,7 @@ impl Shared {
         let permits = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.queue_bytes).acquire_many_owned(permits).await.map_err(|_| Refusal::Stopped)?;
         let (answer, answered) = oneshot::channel();
-        let job = Job::Request { request, answer, room };
+        let job = Job::Request { caller, request, answer, room };
         self.queue.send(job).await.map_err(|_| Refusal::Stopped)?;
         answered.await.unwrap_or(Err(Refusal::Stopped))
     }
@@ -131,6 +144,31 @@ impl Shared {
     /// Has the writer look for something to do, if it is not busy anyway.
     pub(crate) fn nudge(&self) {
         let _ = self.queue.try_send(Job::Look);
+    }
+
+    /// On whose behalf a request comes. While auth is disabled nobody is asked, not even for a token that would not stand for anybody.
+    pub(crate) fn caller<T>(&self, request: &tonic::Request<T>) -> Result<Caller, Refusal> {
+        if self.auth.is_enabled() { self.caller_by(&Credentials::of(request)) } else { Ok(Caller::Anonymous) }
+    }
+
+    /// The same for what was kept of a request that opened a stream.
+    pub(crate) fn caller_by(&self, credentials: &Credentials) -> Result<Caller, Refusal> {
+        if !self.auth.is_enabled() {
+            return Ok(Caller::Anonymous);
+        }
+        Ok(self.auth.identify(credentials, self.state().auth(), self.clock.now())?)
+    }
+
+    /// Refuses callers who may not administer the store.
+    pub(crate) fn check_admin<T>(&self, request: &tonic::Request<T>) -> Result<(), Refusal> {
+        let caller = self.caller(request)?;
+        Ok(self.state().auth().check_admin(&caller)?)
+    }
+
+    /// Refuses callers who are nobody.
+    pub(crate) fn check_user<T>(&self, request: &tonic::Request<T>) -> Result<(), Refusal> {
+        let caller = self.caller(request)?;
+        Ok(self.state().auth().check_user(&caller)?)
     }
 
     /// Tells the writer something that has no answer.

@@ -58,9 +58,8 @@ impl Store {
             config.advertise = listeners.iter().map(|bound| bound.listen().to_string()).collect();
         }
         let seed = random(&config.data_dir)? as i64;
-        let sizes = Arc::clone(&log.sizes);
         let data_dir = config.data_dir.clone();
-        let shared = Arc::new(Shared::new(state, log.identity, sizes, clock, queue, config, seed));
+        let shared = Arc::new(Shared::new(state, &log, clock, queue, config, seed));
         let spawned = Writer::spawn(Arc::clone(&shared), log, jobs);
         let writer_end = spawned.map_err(|source| StoreError::Io {
             action: "start the writer thread for",

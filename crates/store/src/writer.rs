@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use flota_mvcc::{Error, Pending, Request, Response};
+use flota_mvcc::{Caller, Error, Pending, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::StoreError;
@@ -40,6 +40,7 @@ const TIDY_STEP: usize = 1000;
 pub(crate) enum Job {
     /// Change the store.
     Request {
+        caller: Caller,
         request: Request,
         answer: oneshot::Sender<Result<Response, Refusal>>,
         /// The request's share of the queue, given back with the answer.
@@ -147,7 +148,9 @@ impl Writer {
         let now = self.shared.clock.now();
         let (commits, deadline) = {
             let mut state = self.shared.state_mut();
-            (state.apply(now, pending), state.next_deadline())
+            let commits = state.apply(now, pending);
+            self.shared.auth.follow(state.auth());
+            (commits, state.next_deadline())
         };
         let compacted = jobs.iter().any(|job| matches!(job.request, Request::Compact(_)));
         for (job, answer) in jobs.into_iter().zip(answers) {
@@ -178,12 +181,13 @@ impl Writer {
                 return Err(Refusal::Request(Error::NoSpace));
             }
             if self.over_quota(&job.request, used) {
-                // Raised once; from then on the alarm itself refuses what grows.
+                // Nobody raises an alarm by what is not allowed anyway. Raised once; from then on the alarm itself refuses what grows.
+                batch.check(&job.caller, &job.request)?;
                 let _ = batch.evaluate(&Request::Alarm { alarm: self.shared.no_space_alarm(), active: true });
                 return Err(Refusal::Request(Error::NoSpace));
             }
             used += job.request.size();
-            Ok(batch.evaluate(&job.request)?)
+            Ok(batch.evaluate_for(&job.caller, &job.request)?)
         });
         let answers = answers.collect();
         if let Some(revision) = state.compaction_due(now).filter(|_| space == Space::Enough) {
@@ -274,6 +278,7 @@ impl Writer {
 
 /// A request on its way through a batch.
 struct Work {
+    caller: Caller,
     request: Request,
     answer: oneshot::Sender<Result<Response, Refusal>>,
     _room: OwnedSemaphorePermit,
@@ -285,9 +290,9 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> (Vec<Work>, bool) {
     let mut bytes = 0;
     while bytes < MAX_BATCH_BYTES && jobs.len() < MAX_BATCH_REQUESTS {
         match waiting.pop_front() {
-            Some(Job::Request { request, answer, room }) => {
+            Some(Job::Request { caller, request, answer, room }) => {
                 bytes += request.size();
-                jobs.push(Work { request, answer, _room: room });
+                jobs.push(Work { caller, request, answer, _room: room });
             }
             Some(Job::Look) => {}
             Some(Job::Stop) => return (jobs, true),

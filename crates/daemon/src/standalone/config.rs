@@ -1,8 +1,9 @@
 //! What the store alone is told, in etcd's words, and what that means here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use flota_store::{Limits, Listen, StoreConfig};
+use flota_store::{AuthConfig, AuthTokenError, BCRYPT_COSTS, Limits, Listen, StoreConfig};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::ConfigError;
@@ -127,6 +128,7 @@ impl ServeOptions {
             advertise: self.advertise.clone(),
             limits: self.limits.of_a_request(),
             quota_bytes: self.limits.quota(),
+            auth: self.tokens.auth()?,
             ..StoreConfig::new(data_dir, addresses)
         })
     }
@@ -158,6 +160,21 @@ impl ServeOptions {
             ));
         }
         lines
+    }
+}
+
+impl TokenOptions {
+    fn auth(&self) -> Result<AuthConfig, ConfigError> {
+        let token = self.kind.parse().map_err(|error: AuthTokenError| ConfigError::Value(error.to_string()))?;
+        if !BCRYPT_COSTS.contains(&self.bcrypt_cost) {
+            return Err(ConfigError::Value(format!("--bcrypt-cost={} is not between 4 and 31", self.bcrypt_cost)));
+        }
+        // As in etcd, none is the default.
+        let token_ttl = match self.ttl {
+            0 => AuthConfig::default().token_ttl,
+            ttl => Duration::from_secs(ttl),
+        };
+        Ok(AuthConfig { token, bcrypt_cost: self.bcrypt_cost, token_ttl })
     }
 }
 
@@ -197,6 +214,18 @@ mod tests {
         assert!(options.store().unwrap_err().to_string().contains("names 2 members"));
         options.one_member = true;
         assert!(options.store().is_ok());
+    }
+
+    #[test]
+    fn tokens_are_as_asked_for_and_impossible_ones_are_refused() {
+        let with = |kind: &str, ttl, bcrypt_cost| {
+            let tokens = TokenOptions { kind: kind.to_owned(), ttl, bcrypt_cost };
+            ServeOptions { tokens, ..options() }.store().map(|config| config.auth).map_err(|error| error.to_string())
+        };
+        assert_eq!(with("simple", 0, 10).unwrap(), AuthConfig::default());
+        assert_eq!(with("simple", 3, 4).unwrap().token_ttl, Duration::from_secs(3));
+        assert!(with("magic", 3, 4).unwrap_err().contains("unknown kind of auth token `magic`"));
+        assert!(with("simple", 3, 3).unwrap_err().contains("between 4 and 31"));
     }
 
     #[test]

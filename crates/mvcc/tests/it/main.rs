@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+mod auth;
 mod hard_cases;
 mod leases;
 mod model;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flota_mvcc::{Change, KeyValue, LeaseId, Record};
+use flota_mvcc::{AuthChange, Change, KeyValue, LeaseId, Permission, PermissionKind, Record, Role, User};
 use proptest::prelude::*;
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -26,6 +26,33 @@ fn change(revision: i64) -> impl Strategy<Value = Change> {
     prop_oneof![kv(revision).prop_map(Change::Put), bytes().prop_map(|key| Change::Delete(key.into()))]
 }
 
+prop_compose! {
+    fn user()(
+        name in ".{0,20}", password in bytes(), no_password in any::<bool>(), password_revision in any::<u64>(),
+        roles in proptest::collection::btree_set(".{0,20}", 0..4),
+    ) -> User {
+        User { name, password: password.into(), no_password, password_revision, roles }
+    }
+}
+
+prop_compose! {
+    fn permission()(kind in 0..3i32, key in bytes(), range_end in bytes()) -> Permission {
+        Permission { kind: PermissionKind::new(kind).unwrap(), key, range_end }
+    }
+}
+
+fn auth_change() -> impl Strategy<Value = AuthChange> {
+    prop_oneof![
+        Just(AuthChange::Enable),
+        Just(AuthChange::Disable),
+        user().prop_map(AuthChange::PutUser),
+        ".{0,20}".prop_map(AuthChange::DeleteUser),
+        (".{0,20}", proptest::collection::vec(permission(), 0..4))
+            .prop_map(|(name, permissions)| AuthChange::PutRole(Role { name, permissions })),
+        ".{0,20}".prop_map(AuthChange::DeleteRole),
+    ]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         any::<i64>().prop_flat_map(|revision| {
@@ -43,6 +70,7 @@ fn record() -> impl Strategy<Value = Record> {
         any::<i64>().prop_map(Record::Compact),
         any::<i64>().prop_map(Record::Base),
         any::<i64>().prop_flat_map(|revision| kv(revision).prop_map(Record::Restore)),
+        (any::<u64>(), auth_change()).prop_map(|(revision, change)| Record::Auth { revision, change }),
     ]
 }
 

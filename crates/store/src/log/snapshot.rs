@@ -110,6 +110,7 @@ fn size(record: &Record) -> usize {
             .sum(),
         Record::LeaseRevoke { keys, .. } => keys.iter().map(|key| key.len()).sum(),
         Record::Restore(kv) => kv.size(),
+        Record::Auth { change, .. } => change.size(),
         Record::LeaseGrant { .. } | Record::Alarm { .. } | Record::Compact(_) | Record::Base(_) => 16,
     }
 }

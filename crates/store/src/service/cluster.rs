@@ -22,13 +22,19 @@ impl ClusterService {
     }
 }
 
-fn one_member<T>() -> Result<Response<T>, Status> {
+/// For administrators only, as in etcd, even to hear that it cannot be done.
+fn one_member<Q, T>(shared: &Shared, request: &Request<Q>) -> Result<Response<T>, Status> {
+    shared.check_admin(request).map_err(convert::status)?;
     Err(Status::unimplemented("the embedded store has one member: for more, move to an etcd cluster"))
 }
 
 #[tonic::async_trait]
 impl PbClusterService for ClusterService {
-    async fn member_list(&self, _: Request<PbMemberListRequest>) -> Result<Response<PbMemberListResponse>, Status> {
+    async fn member_list(
+        &self,
+        request: Request<PbMemberListRequest>,
+    ) -> Result<Response<PbMemberListResponse>, Status> {
+        self.shared.check_user(&request).map_err(convert::status)?;
         let member = PbMember {
             id: self.shared.identity.member_id,
             name: self.shared.config.name.clone(),
@@ -41,28 +47,28 @@ impl PbClusterService for ClusterService {
         Ok(Response::new(PbMemberListResponse { header, members: vec![member] }))
     }
 
-    async fn member_add(&self, _: Request<PbMemberAddRequest>) -> Result<Response<PbMemberAddResponse>, Status> {
-        one_member()
+    async fn member_add(&self, request: Request<PbMemberAddRequest>) -> Result<Response<PbMemberAddResponse>, Status> {
+        one_member(&self.shared, &request)
     }
 
     async fn member_remove(
         &self,
-        _: Request<PbMemberRemoveRequest>,
+        request: Request<PbMemberRemoveRequest>,
     ) -> Result<Response<PbMemberRemoveResponse>, Status> {
-        one_member()
+        one_member(&self.shared, &request)
     }
 
     async fn member_update(
         &self,
-        _: Request<PbMemberUpdateRequest>,
+        request: Request<PbMemberUpdateRequest>,
     ) -> Result<Response<PbMemberUpdateResponse>, Status> {
-        one_member()
+        one_member(&self.shared, &request)
     }
 
     async fn member_promote(
         &self,
-        _: Request<PbMemberPromoteRequest>,
+        request: Request<PbMemberPromoteRequest>,
     ) -> Result<Response<PbMemberPromoteResponse>, Status> {
-        one_member()
+        one_member(&self.shared, &request)
     }
 }

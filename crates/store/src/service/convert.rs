@@ -8,9 +8,9 @@ use etcd_client::proto::{
     PbTxnRequestOp, PbTxnResponse,
 };
 use flota_mvcc::{
-    Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, KeyRange, KeyValue, LeaseId,
-    PutRequest, PutResponse, RangeRequest, RangeResponse, Response, Revision, SortOrder, SortTarget, TxnOp, TxnRequest,
-    TxnResponse,
+    AuthError, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, KeyRange, KeyValue,
+    LeaseId, PutRequest, PutResponse, RangeRequest, RangeResponse, Response, Revision, SortOrder, SortTarget, TxnOp,
+    TxnRequest, TxnResponse,
 };
 use tonic::Status;
 
@@ -35,6 +35,7 @@ fn inner_header(revision: Revision) -> Option<PbResponseHeader> {
 /// The answer's code; the texts are etcd's.
 pub(super) fn status(refusal: Refusal) -> Status {
     let error = match refusal {
+        Refusal::Busy => return Status::resource_exhausted("etcdserver: too many requests"),
         Refusal::Stopped => return Status::unavailable("etcdserver: server stopped"),
         Refusal::Request(error) => error,
     };
@@ -52,6 +53,41 @@ pub(super) fn status(refusal: Refusal) -> Status {
         Error::Corrupt => Status::data_loss(text),
         Error::LeaseNotFound => Status::not_found(text),
         Error::LeaseExists => Status::failed_precondition(text),
+        Error::Auth(error) => auth_status(error),
+    }
+}
+
+fn auth_status(error: AuthError) -> Status {
+    let text = error.to_string();
+    match error {
+        AuthError::UserEmpty
+        | AuthError::RoleEmpty
+        | AuthError::AuthFailed
+        | AuthError::InvalidManagement
+        | AuthError::OldRevision => Status::invalid_argument(text),
+        AuthError::RootUserMissing
+        | AuthError::RootRoleMissing
+        | AuthError::UserExists
+        | AuthError::UserNotFound
+        | AuthError::RoleExists
+        | AuthError::RoleNotFound
+        | AuthError::RoleNotGranted
+        | AuthError::PermissionNotGranted
+        | AuthError::NotEnabled => Status::failed_precondition(text),
+        AuthError::PermissionDenied => Status::permission_denied(text),
+        AuthError::InvalidToken => Status::unauthenticated(text),
+        AuthError::NoPasswordUser => Status::unknown(text),
+    }
+}
+
+/// Maintenance tells its refusals as etcd 3.4 does: without their codes, in other words.
+pub(super) fn maintenance_status(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::Request(Error::Auth(AuthError::UserEmpty)) => Status::unknown("auth: user name is empty"),
+        Refusal::Request(Error::Auth(AuthError::UserNotFound)) => Status::unknown("auth: user not found"),
+        Refusal::Request(Error::Auth(AuthError::PermissionDenied)) => Status::unknown("auth: permission denied"),
+        Refusal::Request(Error::Auth(AuthError::InvalidToken)) => Status::unknown("auth: invalid auth token"),
+        other => status(other),
     }
 }
 
@@ -225,6 +261,7 @@ fn inner_response(response: &Response) -> Option<PbTxnOpResponse> {
         | Response::LeaseGrant { .. }
         | Response::LeaseRevoke { .. }
         | Response::LeaseKeepAlive(_)
-        | Response::Alarm { .. } => None,
+        | Response::Alarm { .. }
+        | Response::Auth { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use etcd_client::proto::{
     PbCompactionRequest, PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbKvService, PbPutRequest,
     PbPutResponse, PbRangeRequest, PbRangeResponse, PbRangeStreamResponse, PbTxnRequest, PbTxnResponse,
 };
-use flota_mvcc::{Request as Change, Response as Changed};
+use flota_mvcc::{Caller, Request as Change, Response as Changed};
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
@@ -23,17 +23,22 @@ impl KvService {
         KvService { shared: Arc::clone(shared) }
     }
 
-    async fn submit(&self, request: Change) -> Result<Changed, Status> {
-        self.shared.submit(request).await.map_err(convert::status)
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.shared.caller(request).map_err(convert::status)
+    }
+
+    async fn submit(&self, caller: Caller, request: Change) -> Result<Changed, Status> {
+        self.shared.submit(caller, request).await.map_err(convert::status)
     }
 }
 
 #[tonic::async_trait]
 impl PbKvService for KvService {
     async fn range(&self, request: Request<PbRangeRequest>) -> Result<Response<PbRangeResponse>, Status> {
+        let caller = self.caller(&request)?;
         let range = convert::range_request(request.into_inner())?;
         self.shared.check_alive().map_err(convert::status)?;
-        let answer = self.shared.state().range(&range);
+        let answer = self.shared.state().range_for(&caller, &range);
         let response = answer.map_err(|error| convert::status(Refusal::Request(error)))?;
         let header = convert::header(&self.shared, response.revision);
         Ok(Response::new(convert::range_response(&response, header)))
@@ -46,7 +51,8 @@ impl PbKvService for KvService {
     }
 
     async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
-        match self.submit(Change::Put(convert::put_request(request.into_inner()))).await? {
+        let caller = self.caller(&request)?;
+        match self.submit(caller, Change::Put(convert::put_request(request.into_inner()))).await? {
             Changed::Put(put) => {
                 Ok(Response::new(convert::put_response(&put, convert::header(&self.shared, put.revision))))
             }
@@ -55,7 +61,8 @@ impl PbKvService for KvService {
     }
 
     async fn delete_range(&self, request: Request<PbDeleteRequest>) -> Result<Response<PbDeleteResponse>, Status> {
-        match self.submit(Change::Delete(convert::delete_request(request.get_ref()))).await? {
+        let caller = self.caller(&request)?;
+        match self.submit(caller, Change::Delete(convert::delete_request(request.get_ref()))).await? {
             Changed::Delete(delete) => {
                 Ok(Response::new(convert::delete_response(&delete, convert::header(&self.shared, delete.revision))))
             }
@@ -64,13 +71,14 @@ impl PbKvService for KvService {
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
+        let caller = self.caller(&request)?;
         let txn = convert::txn_request(request.into_inner())?;
         let response = if txn.is_read_only() {
             self.shared.check_alive().map_err(convert::status)?;
-            let answer = self.shared.state().read_txn(self.shared.clock.now(), &txn);
+            let answer = self.shared.state().read_txn_for(&caller, self.shared.clock.now(), &txn);
             answer.map_err(|error| convert::status(Refusal::Request(error)))?
         } else {
-            match self.submit(Change::Txn(txn)).await? {
+            match self.submit(caller, Change::Txn(txn)).await? {
                 Changed::Txn(txn) => txn,
                 _ => return Err(convert::mismatch()),
             }
@@ -81,7 +89,8 @@ impl PbKvService for KvService {
 
     async fn compact(&self, request: Request<PbCompactionRequest>) -> Result<Response<PbCompactionResponse>, Status> {
         // `physical` asks to wait until the space is free: it is, when the answer is sent.
-        match self.submit(Change::Compact(request.get_ref().revision)).await? {
+        let caller = self.caller(&request)?;
+        match self.submit(caller, Change::Compact(request.get_ref().revision)).await? {
             Changed::Compact { revision } => {
                 Ok(Response::new(PbCompactionResponse { header: convert::header(&self.shared, revision) }))
             }

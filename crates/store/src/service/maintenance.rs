@@ -10,7 +10,7 @@ use etcd_client::proto::{
     PbMoveLeaderRequest, PbMoveLeaderResponse, PbSnapshotRequest, PbSnapshotResponse, PbStatusRequest,
     PbStatusResponse,
 };
-use flota_mvcc::{Alarm, AlarmKind, Request as Change, Response as Changed};
+use flota_mvcc::{Alarm, AlarmKind, Caller, Request as Change, Response as Changed};
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
@@ -31,10 +31,10 @@ impl MaintenanceService {
         MaintenanceService { shared: Arc::clone(shared) }
     }
 
-    async fn change_alarm(&self, alarm: Alarm, active: bool) -> Result<PbAlarmResponse, Status> {
+    async fn change_alarm(&self, caller: Caller, alarm: Alarm, active: bool) -> Result<PbAlarmResponse, Status> {
         // The alarm of a full disk is in no record: it goes when the disk has space again, which the writer finds out now.
         let full = alarm == self.shared.no_space_alarm() && self.shared.no_space.load(Ordering::Relaxed);
-        match self.shared.submit(Change::Alarm { alarm, active }).await.map_err(convert::status)? {
+        match self.shared.submit(caller, Change::Alarm { alarm, active }).await.map_err(convert::status)? {
             Changed::Alarm { revision, alarm: changed } => {
                 let changed = changed.or((full && !active).then_some(alarm));
                 let header = convert::header(&self.shared, revision);
@@ -57,6 +57,7 @@ fn alarm_member(alarm: Alarm) -> PbAlarmMember {
 #[tonic::async_trait]
 impl PbMaintenanceService for MaintenanceService {
     async fn alarm(&self, request: Request<PbAlarmRequest>) -> Result<Response<PbAlarmResponse>, Status> {
+        let caller = self.shared.caller(&request).map_err(convert::status)?;
         let PbAlarmRequest { action, member_id, alarm } = *request.get_ref();
         let kind = AlarmKind::new(alarm);
         let response = match (action, kind) {
@@ -67,7 +68,7 @@ impl PbMaintenanceService for MaintenanceService {
                 PbAlarmResponse { header, alarms: alarms.map(alarm_member).collect() }
             }
             (ACTIVATE | DEACTIVATE, Some(kind)) => {
-                self.change_alarm(Alarm { kind, member: member_id }, action == ACTIVATE).await?
+                self.change_alarm(caller, Alarm { kind, member: member_id }, action == ACTIVATE).await?
             }
             // Nothing to do with an alarm that is none, or in a way that is none.
             _ => PbAlarmResponse { header: convert::header(&self.shared, self.shared.revision()), alarms: Vec::new() },
@@ -96,21 +97,28 @@ impl PbMaintenanceService for MaintenanceService {
         }))
     }
 
-    async fn defragment(&self, _: Request<PbDefragmentRequest>) -> Result<Response<PbDefragmentResponse>, Status> {
+    async fn defragment(
+        &self,
+        request: Request<PbDefragmentRequest>,
+    ) -> Result<Response<PbDefragmentResponse>, Status> {
+        self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
         Err(Status::unimplemented("the embedded store replaces its log by a snapshot by itself"))
     }
 
-    async fn hash(&self, _: Request<PbHashRequest>) -> Result<Response<PbHashResponse>, Status> {
+    async fn hash(&self, request: Request<PbHashRequest>) -> Result<Response<PbHashResponse>, Status> {
+        self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
         Err(Status::unimplemented("there is no other member to compare a hash with"))
     }
 
-    async fn hash_kv(&self, _: Request<PbHashKvRequest>) -> Result<Response<PbHashKvResponse>, Status> {
+    async fn hash_kv(&self, request: Request<PbHashKvRequest>) -> Result<Response<PbHashKvResponse>, Status> {
+        self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
         Err(Status::unimplemented("there is no other member to compare a hash with"))
     }
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
 
-    async fn snapshot(&self, _: Request<PbSnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+    async fn snapshot(&self, request: Request<PbSnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
         Err(Status::unimplemented("the embedded store cannot be saved online yet: stop it and copy its data directory"))
     }
 

@@ -1,5 +1,6 @@
 //! The etcd v3 services over gRPC.
 
+mod auth;
 mod cluster;
 mod convert;
 mod http;
@@ -36,6 +37,7 @@ pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
     let kv = PbKvServer::new(kv::KvService::new(shared)).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut routes = Routes::new(kv)
         .add_service(PbWatchServer::new(watch::WatchService::new(shared)))
+        .add_service(auth::AuthService::new(shared))
         .add_service(PbLeaseServer::new(lease::LeaseService::new(shared)))
         .add_service(PbClusterServer::new(cluster::ClusterService::new(shared)))
         .add_service(PbMaintenanceServer::new(maintenance::MaintenanceService::new(shared)));

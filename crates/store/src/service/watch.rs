@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert;
+use crate::auth::Credentials;
 use crate::hub::Slot;
 use crate::shared::{Refusal, Shared};
 
@@ -49,7 +50,7 @@ impl PbWatchService for WatchService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        let watches = WatchStream::new(&self.shared, request.into_inner());
+        let watches = WatchStream::new(&self.shared, Credentials::of(&request), request.into_inner());
         let responses = stream::try_unfold(watches, |mut watches| async move {
             let response = watches.next().await?;
             Ok(response.map(|response| (response, watches)))
@@ -79,6 +80,8 @@ struct WatchCreate {
 
 struct WatchStream {
     shared: Arc<Shared>,
+    /// Of the request that opened the stream; each watch is checked when it is made.
+    credentials: Credentials,
     /// `None` after the client has said its last; its watches go on.
     inbound: Option<Streaming<PbWatchRequest>>,
     wake: Arc<Notify>,
@@ -100,9 +103,10 @@ impl Drop for WatchStream {
 }
 
 impl WatchStream {
-    fn new(shared: &Arc<Shared>, inbound: Streaming<PbWatchRequest>) -> WatchStream {
+    fn new(shared: &Arc<Shared>, credentials: Credentials, inbound: Streaming<PbWatchRequest>) -> WatchStream {
         WatchStream {
             shared: Arc::clone(shared),
+            credentials,
             inbound: Some(inbound),
             wake: Arc::new(Notify::new()),
             watches: BTreeMap::new(),
@@ -202,7 +206,7 @@ impl WatchStream {
                     watch_id: NO_WATCH,
                     created: true,
                     canceled: true,
-                    cancel_reason: reason.to_owned(),
+                    cancel_reason: reason,
                     ..PbWatchResponse::default()
                 });
                 return;
@@ -225,7 +229,24 @@ impl WatchStream {
     }
 
     /// The id of a new watch, or why there is none.
-    fn check(&mut self, create: &WatchCreate) -> Result<i64, &'static str> {
+    fn check(&mut self, create: &WatchCreate) -> Result<i64, String> {
+        self.check_caller(&create.filter.range).map_err(|refusal| {
+            let status = convert::status(refusal);
+            // What Go prints for an error of gRPC: its clients look for the text after it.
+            format!("rpc error: code = {:?} desc = {}", status.code(), status.message())
+        })?;
+        Ok(self.check_form(create)?)
+    }
+
+    fn check_caller(&self, range: &KeyRange) -> Result<(), Refusal> {
+        if !self.shared.auth.is_enabled() {
+            return Ok(());
+        }
+        let caller = self.shared.caller_by(&self.credentials)?;
+        Ok(self.shared.state().auth().check_read(&caller, range)?)
+    }
+
+    fn check_form(&mut self, create: &WatchCreate) -> Result<i64, &'static str> {
         if create.filter.range.is_empty() {
             return Err("mvcc: watcher range is empty");
         }

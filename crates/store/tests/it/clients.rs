@@ -42,8 +42,8 @@ async fn headers_are_whole_and_errors_are_etcds() {
     assert!(text(lease).contains("etcdserver: requested lease not found"));
     let large = client.put("a", vec![0; 2 << 20], None).await.unwrap_err();
     assert!(text(large).contains("etcdserver: request is too large"));
-    let users = client.user_list().await.unwrap_err();
-    assert!(text(users).contains("not served by the embedded store"));
+    let campaign = client.campaign("e", "v", 1).await.unwrap_err();
+    assert!(text(campaign).contains("not served by the embedded store"));
     store.close().await;
 }
 

@@ -1,0 +1,14 @@
+//! Who a caller is: passwords, tokens, certificates and the door it came through.
+//!
+//! What a caller may do is decided by `flota_mvcc`, on the state that its request is evaluated on.
+
+mod authenticator;
+mod caller;
+mod common_name;
+mod config;
+mod passwords;
+mod tokens;
+
+pub(crate) use authenticator::Authenticator;
+pub(crate) use caller::Credentials;
+pub use config::{AuthConfig, AuthTokenError, BCRYPT_COSTS, TokenKind};
