@@ -10,6 +10,7 @@ mod error;
 pub mod json;
 mod lease;
 mod leased;
+pub mod server;
 mod upstream;
 mod watch;
 

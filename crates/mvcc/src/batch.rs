@@ -72,6 +72,8 @@ impl<'a> Batch<'a> {
         self.check_alarms(request)?;
         let response = match request {
             Request::Put(put) => {
+                // Etcd looks at the lease first here, and last in a transaction.
+                self.check_lease(put)?;
                 self.check_put_state(put)?;
                 Response::Put(self.put(put))
             }
@@ -131,6 +133,10 @@ impl<'a> Batch<'a> {
         if (put.ignore_value || put.ignore_lease) && self.view().get(&put.key).is_none() {
             return Err(Error::KeyNotFound);
         }
+        self.check_lease(put)
+    }
+
+    fn check_lease(&self, put: &PutRequest) -> Result<(), Error> {
         match put.lease {
             Some(id) if self.lease_ttl(id).is_none() => Err(Error::LeaseNotFound),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! MemberList: one member, this one.
+//! One member, this one: it is listed, and stays the only one.
 
 use std::sync::Arc;
 
@@ -20,12 +20,34 @@ impl ClusterService {
     pub(super) fn new(shared: &Arc<Shared>) -> ClusterService {
         ClusterService { shared: Arc::clone(shared) }
     }
+
+    /// Members are changed by administrators only, as in etcd, and only those that there are.
+    fn check_change<Q>(&self, request: &Request<Q>, id: u64) -> Result<(), Status> {
+        self.shared.check_admin(request).map_err(convert::status)?;
+        let known = id == self.shared.identity.member_id;
+        if known { Ok(()) } else { Err(Status::not_found("etcdserver: member not found")) }
+    }
 }
 
-/// For administrators only, as in etcd, even to hear that it cannot be done.
-fn one_member<Q, T>(shared: &Shared, request: &Request<Q>) -> Result<Response<T>, Status> {
-    shared.check_admin(request).map_err(convert::status)?;
-    Err(Status::unimplemented("the embedded store has one member: for more, move to an etcd cluster"))
+fn one_member<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented(
+        "the embedded store is always one member: for more, save it with `etcdctl snapshot save` and restore that into an etcd cluster",
+    ))
+}
+
+/// Whether etcd would take these as the addresses of a member: some, all with a known scheme, a port and no path.
+fn are_member_urls(urls: &[String]) -> bool {
+    !urls.is_empty() && urls.iter().all(|url| is_member_url(url.trim()))
+}
+
+fn is_member_url(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("unix" | "unixs", _)) => true,
+        Some(("http" | "https", host)) => {
+            !host.contains('/') && host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty())
+        }
+        _ => false,
+    }
 }
 
 #[tonic::async_trait]
@@ -48,27 +70,34 @@ impl PbClusterService for ClusterService {
     }
 
     async fn member_add(&self, request: Request<PbMemberAddRequest>) -> Result<Response<PbMemberAddResponse>, Status> {
-        one_member(&self.shared, &request)
+        if !are_member_urls(&request.get_ref().peer_ur_ls) {
+            return Err(Status::invalid_argument("etcdserver: given member URLs are invalid"));
+        }
+        self.shared.check_admin(&request).map_err(convert::status)?;
+        one_member()
     }
 
     async fn member_remove(
         &self,
         request: Request<PbMemberRemoveRequest>,
     ) -> Result<Response<PbMemberRemoveResponse>, Status> {
-        one_member(&self.shared, &request)
+        self.check_change(&request, request.get_ref().id)?;
+        Err(Status::unknown("etcdserver: re-configuration failed due to not enough started members"))
     }
 
     async fn member_update(
         &self,
         request: Request<PbMemberUpdateRequest>,
     ) -> Result<Response<PbMemberUpdateResponse>, Status> {
-        one_member(&self.shared, &request)
+        self.check_change(&request, request.get_ref().id)?;
+        one_member()
     }
 
     async fn member_promote(
         &self,
         request: Request<PbMemberPromoteRequest>,
     ) -> Result<Response<PbMemberPromoteResponse>, Status> {
-        one_member(&self.shared, &request)
+        self.check_change(&request, request.get_ref().id)?;
+        Err(Status::failed_precondition("etcdserver: can only promote a learner member"))
     }
 }

@@ -11,7 +11,7 @@ use flota_mvcc::{Caller, Request as Change, Response as Changed};
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::{GRPC_OVERHEAD, convert};
 use crate::shared::{Refusal, Shared};
 
 pub(super) struct KvService {
@@ -25,6 +25,16 @@ impl KvService {
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         self.shared.caller(request).map_err(convert::status)
+    }
+
+    /// Refuses, as etcd's gRPC library does, what is so large that it is not looked at.
+    fn check_size(&self, message: &impl prost::Message) -> Result<(), Status> {
+        let (length, limit) = (message.encoded_len(), self.shared.config.limits.max_request_bytes + GRPC_OVERHEAD);
+        if length > limit {
+            let text = format!("grpc: received message larger than max ({length} vs. {limit})");
+            return Err(Status::resource_exhausted(text));
+        }
+        Ok(())
     }
 
     async fn submit(&self, caller: Caller, request: Change) -> Result<Changed, Status> {
@@ -52,6 +62,7 @@ impl PbKvService for KvService {
 
     async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
         let caller = self.caller(&request)?;
+        self.check_size(request.get_ref())?;
         match self.submit(caller, Change::Put(convert::put_request(request.into_inner()))).await? {
             Changed::Put(put) => {
                 Ok(Response::new(convert::put_response(&put, convert::header(&self.shared, put.revision))))
@@ -72,6 +83,7 @@ impl PbKvService for KvService {
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
         let caller = self.caller(&request)?;
+        self.check_size(request.get_ref())?;
         let txn = convert::txn_request(request.into_inner())?;
         let response = if txn.is_read_only() {
             self.shared.check_alive().map_err(convert::status)?;

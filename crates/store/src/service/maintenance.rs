@@ -35,10 +35,10 @@ impl MaintenanceService {
         // The alarm of a full disk is in no record: it goes when the disk has space again, which the writer finds out now.
         let full = alarm == self.shared.no_space_alarm() && self.shared.no_space.load(Ordering::Relaxed);
         match self.shared.submit(caller, Change::Alarm { alarm, active }).await.map_err(convert::status)? {
-            Changed::Alarm { revision, alarm: changed } => {
+            Changed::Alarm { alarm: changed, .. } => {
                 let changed = changed.or((full && !active).then_some(alarm));
-                let header = convert::header(&self.shared, revision);
-                Ok(PbAlarmResponse { header, alarms: changed.into_iter().map(alarm_member).collect() })
+                // Etcd answers without a header.
+                Ok(PbAlarmResponse { header: None, alarms: changed.into_iter().map(alarm_member).collect() })
             }
             _ => Err(convert::mismatch()),
         }
@@ -64,14 +64,13 @@ impl PbMaintenanceService for MaintenanceService {
             (GET, _) => {
                 let alarms =
                     self.shared.alarms().into_iter().filter(|found| kind.is_none_or(|kind| kind == found.kind));
-                let header = convert::header(&self.shared, self.shared.revision());
-                PbAlarmResponse { header, alarms: alarms.map(alarm_member).collect() }
+                PbAlarmResponse { header: None, alarms: alarms.map(alarm_member).collect() }
             }
             (ACTIVATE | DEACTIVATE, Some(kind)) => {
                 self.change_alarm(caller, Alarm { kind, member: member_id }, action == ACTIVATE).await?
             }
             // Nothing to do with an alarm that is none, or in a way that is none.
-            _ => PbAlarmResponse { header: convert::header(&self.shared, self.shared.revision()), alarms: Vec::new() },
+            _ => PbAlarmResponse::default(),
         };
         Ok(Response::new(response))
     }
@@ -122,11 +121,19 @@ impl PbMaintenanceService for MaintenanceService {
         Err(Status::unimplemented("the embedded store cannot be saved online yet: stop it and copy its data directory"))
     }
 
-    async fn move_leader(&self, _: Request<PbMoveLeaderRequest>) -> Result<Response<PbMoveLeaderResponse>, Status> {
-        Err(Status::unimplemented("the embedded store has one member, which always leads"))
+    async fn move_leader(
+        &self,
+        request: Request<PbMoveLeaderRequest>,
+    ) -> Result<Response<PbMoveLeaderResponse>, Status> {
+        if request.get_ref().target_id != self.shared.identity.member_id {
+            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
+        }
+        Ok(Response::new(PbMoveLeaderResponse::default()))
     }
 
     async fn downgrade(&self, _: Request<PbDowngradeRequest>) -> Result<Response<PbDowngradeResponse>, Status> {
-        Err(Status::unimplemented("the embedded store has no cluster version to lower"))
+        Err(Status::unimplemented(
+            "unknown method Downgrade for service etcdserverpb.Maintenance: etcd has it from 3.5 on",
+        ))
     }
 }

@@ -18,6 +18,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
 use flota_etcd::Upstream;
+use flota_etcd::server::{ElectionServer, LockServer};
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -29,18 +30,25 @@ pub(crate) const ETCD_VERSION: &str = "3.4.23";
 /// The version of the cluster that goes with it.
 pub(crate) const CLUSTER_VERSION: &str = "3.4.0";
 
-/// Largest message that is read at all. Well above the limit for requests, which is checked afterwards and answered in etcd's words.
+/// Largest message that is read at all, unless larger requests are allowed. Well above the limit for requests, which is checked afterwards and answered in etcd's words.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// Bytes that a message may be larger than the limit for requests before it is refused without being looked at (etcd's figure).
+const GRPC_OVERHEAD: usize = 512 << 10;
 
 /// All gRPC services, and an answer for what is not served.
 pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
-    let kv = PbKvServer::new(kv::KvService::new(shared)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let largest = MAX_MESSAGE_BYTES.max(shared.config.limits.max_request_bytes + GRPC_OVERHEAD);
+    let kv = PbKvServer::new(kv::KvService::new(shared)).max_decoding_message_size(largest);
     let mut routes = Routes::new(kv)
         .add_service(PbWatchServer::new(watch::WatchService::new(shared)))
         .add_service(auth::AuthService::new(shared))
         .add_service(PbLeaseServer::new(lease::LeaseService::new(shared)))
         .add_service(PbClusterServer::new(cluster::ClusterService::new(shared)))
         .add_service(PbMaintenanceServer::new(maintenance::MaintenanceService::new(shared)));
+    // These two are made of the others.
+    let basic = Upstream::new(routes.clone());
+    routes = routes.add_service(LockServer::new(basic.clone())).add_service(ElectionServer::new(basic));
     let router = std::mem::take(routes.axum_router_mut());
     *routes.axum_router_mut() = router.fallback(not_served);
     routes

@@ -40,7 +40,7 @@ async fn headers_are_whole_and_errors_are_etcds() {
     assert!(text(future).contains("etcdserver: mvcc: required revision is a future revision"));
     let lease = client.put("a", "1", Some(PutOptions::new().with_lease(404))).await.unwrap_err();
     assert!(text(lease).contains("etcdserver: requested lease not found"));
-    let large = client.put("a", vec![0; 2 << 20], None).await.unwrap_err();
+    let large = client.put("a", vec![0; 1_600_000], None).await.unwrap_err();
     assert!(text(large).contains("etcdserver: request is too large"));
     let campaign = client.campaign("e", "v", 1).await.unwrap_err();
     assert!(text(campaign).contains("not served by the embedded store"));

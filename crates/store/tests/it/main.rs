@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helper fails the test")]
 
+mod abuse;
 mod clients;
 mod crash;
 mod disk_faults;
+mod errors;
 mod etcdctl;
+mod http;
+mod real_etcd;
+mod services;
 mod snapshots;
 mod startup;
 mod support;

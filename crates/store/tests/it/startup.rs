@@ -143,3 +143,37 @@ async fn tls_lets_in_only_clients_with_a_certificate_of_the_authority() {
     let message = refusal(config(&dir.path().join("data"), vec![broken])).await;
     assert!(message.contains("cannot use the certificates for https://"), "{message}");
 }
+
+/// What Python's clients do: HTTP/1 alone, named so in the handshake, and no certificate.
+#[tokio::test]
+async fn tls_is_spoken_with_http_1_clients_too_and_without_their_certificates_if_none_are_asked_for() {
+    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (cert, key) = authority.sign("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+    let (cert_path, key_path) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert_path, cert).unwrap();
+    std::fs::write(&key_path, key).unwrap();
+    let addr = free_addr();
+    let listen = Listen::Tls { addr, cert: cert_path, key: key_path, client_ca: None };
+    let store = Store::open(config(&dir.path().join("data"), vec![listen])).await.unwrap();
+    let stop = CancellationToken::new();
+    let end = tokio::spawn(store.serve(stop.clone()));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.issuer.pem().as_bytes()).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let tcp = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = soon(connector.connect(name, tcp)).await.unwrap();
+    tls.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    soon(tls.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with(r#"{"health":"true"}"#), "{answer}");
+    stop.cancel();
+    soon(end).await.unwrap().unwrap();
+}

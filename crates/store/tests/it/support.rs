@@ -40,12 +40,18 @@ impl Served {
     }
 
     pub async fn start_on(dir: &Path, disk: Arc<dyn Disk>) -> Served {
-        let store = Store::open_on(config(dir), disk).await.unwrap();
+        Served::serve(Store::open_on(config(dir), disk).await.unwrap(), CancellationToken::new())
+    }
+
+    pub async fn open(config: StoreConfig) -> Served {
+        Served::serve(Store::open(config).await.unwrap(), CancellationToken::new())
+    }
+
+    pub fn serve(store: Store, stop: CancellationToken) -> Served {
         let addr = match store.addresses()[0] {
             Listen::Tcp(addr) => addr,
             ref other => panic!("{other}"),
         };
-        let stop = CancellationToken::new();
         let end = tokio::spawn(store.serve(stop.clone()));
         Served { addr, stop, end }
     }
