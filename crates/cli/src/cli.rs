@@ -2,13 +2,14 @@
 
 mod global;
 mod host;
+mod kv;
 mod serve;
 mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{global::Global, host::*, serve::*, store::*, verbs::*};
+pub use self::{global::Global, host::*, kv::*, serve::*, store::*, verbs::*};
 
 /// systemd for the whole cluster
 ///
@@ -117,6 +118,11 @@ pub enum Verb {
     ///
     /// Shows the verdict for each machine: whether it may run the unit, and if not, every reason.
     Why(WhyArgs),
+    /// Get and set keys that applications find each other by
+    ///
+    /// The keys are those of etcd: whatever is put here, etcdctl, curl and confd see, and the other way round. Only the
+    /// cluster's own keys, below /flota/, are out of reach.
+    Kv(Box<KvArgs>),
     /// Run the daemon: every machine of the cluster runs one
     ///
     /// Usually started by flota.service. The configuration comes from the file, then FLOTA_* variables, then these

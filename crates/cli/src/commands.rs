@@ -4,6 +4,7 @@ mod cat;
 mod destroy;
 pub mod fd_forward;
 mod journal;
+pub mod kv;
 pub mod lab;
 mod list_machines;
 mod list_unit_files;
@@ -41,8 +42,12 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Ssh(arguments) => ssh::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments).await,
         // `run::run_with` takes these before there is a context.
-        Verb::Daemon(_) | Verb::Store(_) | Verb::Lab(_) | Verb::FdForward(_) | Verb::Verify { .. } | Verb::Version => {
-            Ok(Exit::SUCCESS)
-        }
+        Verb::Daemon(_)
+        | Verb::Kv(_)
+        | Verb::Store(_)
+        | Verb::Lab(_)
+        | Verb::FdForward(_)
+        | Verb::Verify { .. }
+        | Verb::Version => Ok(Exit::SUCCESS),
     }
 }

@@ -91,6 +91,11 @@ impl<'a, 'b> Context<'a, 'b> {
         })
     }
 
+    /// Whether the client asks the daemon of another machine, through ssh.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
     /// Adds what there is to say about a tunnel to a daemon that does not answer.
     pub fn explain(&self, failure: Failure) -> Failure {
         match &self.tunnel {

@@ -10,6 +10,7 @@ mod context;
 mod exit;
 mod failure;
 mod judge;
+mod kv;
 mod names;
 mod output;
 mod remote;

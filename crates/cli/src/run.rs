@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     future::pending,
     io::{self, IsTerminal, Write},
+    os::fd::AsFd,
 };
 
 use clap::{
@@ -11,14 +12,19 @@ use clap::{
     builder::BoolishValueParser,
     error::{ContextKind, ErrorKind},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    io::Interest,
+    net::unix::pipe::Sender,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
-    cli::{Cli, DaemonArgs, ServeArgs, StoreVerb, Verb},
+    cli::{Cli, DaemonArgs, Global, KvArgs, ServeArgs, StoreVerb, Verb},
     commands,
     context::Context,
     exit::Exit,
     failure::Failure,
+    kv::KvSettings,
     output::printer::Printer,
     serve::{self, Serve},
     settings::Settings,
@@ -31,7 +37,7 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 4] = ["why", "daemon", "store", "lab"];
+const FLOTA_ONLY: [&str; 5] = ["why", "kv", "daemon", "store", "lab"];
 
 /// What is left to do for the program.
 #[derive(Debug)]
@@ -200,11 +206,11 @@ fn dispatch(
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
         _ => {}
     }
+    if let Verb::Kv(arguments) = cli.verb {
+        return kv(*arguments, cli.global, style, variable, printer);
+    }
     let settings = Settings::new(style, &cli.global, variable)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::FAILURE, format!("cannot start the runtime: {error}")))?;
+    let runtime = runtime()?;
     // Without a tunnel there is nothing to tidy up, and a signal does what it always does.
     let untidy = settings.tunnel.is_some();
     let command = async {
@@ -220,8 +226,45 @@ fn dispatch(
     })
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Exit::FAILURE, format!("cannot start the runtime: {error}")))
+}
+
+/// `kv`, whose `--endpoint` is a store and not a daemon. A tunnel leads to that store.
+fn kv(
+    arguments: KvArgs,
+    mut global: Global,
+    style: Style,
+    variable: impl Fn(&str) -> Option<String>,
+    printer: &mut Printer<'_>,
+) -> Result<Exit, Failure> {
+    let store = KvSettings::new(&arguments.connection, &variable)?;
+    global.endpoint = None;
+    let mut settings = Settings::new(style, &global, variable)?;
+    if settings.tunnel.is_some() {
+        settings.endpoint = store.tunnelled()?;
+    }
+    runtime()?.block_on(async {
+        let mut context = Context::open(style, settings, printer).await?;
+        let result = commands::kv::run(&mut context, store, arguments.verb).await;
+        result.map_err(|failure| context.explain(failure))
+    })
+}
+
+/// Waits until nobody can read standard output any more, where it is a pipe or a socket. A program that has nothing to
+/// write would not notice.
+pub(crate) async fn unread() {
+    let out = io::stdout().as_fd().try_clone_to_owned();
+    // Unchecked: the checked way would make writes to the pipe fail instead of wait. What epoll does not take, such as a
+    // file, always has room.
+    let Ok(out) = out.and_then(Sender::from_owned_fd_unchecked) else { return pending().await };
+    // Only the end of its reader is an error of a pipe.
+    let _ = out.ready(Interest::ERROR).await;
+}
+
 /// Waits for a signal that ends commands.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return pending().await };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
