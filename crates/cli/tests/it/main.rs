@@ -7,6 +7,7 @@ mod cluster;
 mod errors;
 mod flags;
 mod global_units;
+mod kv;
 mod lists;
 mod patterns;
 mod restart;

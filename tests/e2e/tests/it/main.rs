@@ -9,6 +9,7 @@ mod flow;
 mod input;
 mod never_kill;
 mod power;
+mod registrations;
 mod store;
 mod unit_types;
 mod verbs;
