@@ -30,8 +30,9 @@ pub(crate) fn read(view: View<'_>, request: &RangeRequest, current: Revision) ->
     }
     let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let order = order(request);
-    // Order and filters work on the whole range; a plain limit need not hold more than it answers.
-    let fetch = if request.sort_order == SortOrder::None && !filters(request) { limit } else { usize::MAX };
+    // Order and filters work on the whole range; a plain limit needs one pair more than it answers, which counts when a target sorts.
+    let plain = request.sort_order == SortOrder::None && !filters(request);
+    let fetch = if plain { limit.saturating_add(1) } else { usize::MAX };
     for kv in matches {
         response.count += 1;
         if response.kvs.len() < fetch {

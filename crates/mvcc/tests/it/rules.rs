@@ -104,8 +104,9 @@ fn limits_counts_filters_and_order() {
     check(&store, by(SortTarget::Value, SortOrder::Ascend), "cab", 3, false);
     check(&store, by(SortTarget::Create, SortOrder::Descend), "cba", 3, false);
     check(&store, by(SortTarget::Version, SortOrder::Descend), "bac", 3, false);
-    // Without an order the limit comes before the sort: c, which has the least value, is cut off.
-    check(&store, RangeRequest { limit: 2, ..by(SortTarget::Value, SortOrder::None) }, "ab", 3, true);
+    // Without an order only one pair more than the limit is sorted: c, which has the least value, is cut off first or comes first.
+    check(&store, RangeRequest { limit: 1, ..by(SortTarget::Value, SortOrder::None) }, "a", 3, true);
+    check(&store, RangeRequest { limit: 2, ..by(SortTarget::Value, SortOrder::None) }, "ca", 3, true);
     check(&store, RangeRequest { min_mod_revision: 4, ..plain() }, "bc", 3, false);
     check(&store, RangeRequest { max_mod_revision: 4, limit: 1, ..plain() }, "a", 3, true);
     check(&store, RangeRequest { min_create_revision: 3, max_create_revision: 3, ..plain() }, "b", 3, false);
