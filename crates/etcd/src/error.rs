@@ -53,6 +53,13 @@ pub enum EtcdError {
         /// Its words.
         reason: String,
     },
+    /// The kernel gives no random number.
+    #[error("cannot choose a lease id")]
+    Random {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The lease is gone.
     #[error("lease {id:x} has expired")]
     LeaseExpired {

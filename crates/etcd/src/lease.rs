@@ -2,18 +2,35 @@
 
 use std::time::Duration;
 
-use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
+use etcd_client::{LeaseGrantOptions, LeaseKeepAliveStream, LeaseKeeper};
 use flota_registry::LeaseId;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use tonic::Code;
 
 use crate::client::{CALL_TIMEOUT, within};
 use crate::{EtcdError, StoreClient};
 
+/// Ids tried for one lease. Each is taken already with a chance of one to 2^48 per living lease.
+const MAX_IDS_TRIED: usize = 4;
+
 impl StoreClient {
-    /// Grants a lease of `ttl` (whole seconds; a store may raise it to its minimum).
+    /// Grants a lease of Flota's own for `ttl` (whole seconds; a store may raise it to its minimum). Its id is one that applications
+    /// cannot use ([`LeaseId::is_own`]).
     pub async fn grant(&self, ttl: Duration) -> Result<LeaseId, EtcdError> {
         let mut lease = self.client.lease_client();
         let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-        Ok(LeaseId(within(CALL_TIMEOUT, lease.grant(seconds, None)).await?.id()))
+        let mut tried = 0;
+        loop {
+            let id = LeaseId::own(random_number()?);
+            let options = LeaseGrantOptions::new().with_id(id.0);
+            tried += 1;
+            match within(CALL_TIMEOUT, lease.grant(seconds, Some(options))).await {
+                Ok(granted) => return Ok(LeaseId(granted.id())),
+                Err(error) if is_taken(&error) && tried < MAX_IDS_TRIED => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Opens a keep-alive stream for a lease, which renews it at once.
@@ -27,6 +44,19 @@ impl StoreClient {
             Err(other) => Err(other),
         }
     }
+}
+
+/// Whether a lease has that id already.
+fn is_taken(error: &EtcdError) -> bool {
+    error.status().is_some_and(|status| status.code() == Code::FailedPrecondition)
+}
+
+/// A number that nobody can guess.
+pub fn random_number() -> Result<u64, EtcdError> {
+    let mut bytes = [0; 8];
+    // The kernel gives 8 bytes whole or not at all.
+    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(|errno| EtcdError::Random { source: errno.into() })?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// A keep-alive stream.

@@ -6,6 +6,7 @@
 
 mod client;
 mod config;
+pub mod connection;
 mod error;
 pub mod json;
 mod lease;
@@ -17,7 +18,7 @@ mod watch;
 pub use client::{Committed, StoreClient};
 pub use config::{ClientConfig, TlsFiles};
 pub use error::EtcdError;
-pub use lease::KeepAlive;
+pub use lease::{KeepAlive, random_number};
 pub use leased::Leased;
 pub use upstream::Upstream;
 pub use watch::{Batch, Watch};

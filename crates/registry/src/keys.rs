@@ -6,7 +6,9 @@ use flota_unit::{UnitHash, UnitName};
 
 use crate::MachineId;
 
-/// The prefix of everything that is Flota's own; applications cannot reach it (promise P9).
+/// The prefix that is kept for Flota in every version; applications cannot reach what is under it (promise P9).
+pub const RESERVED: &str = "/flota/";
+/// The prefix of everything that this version writes.
 pub const PREFIX: &str = "/flota/v1/";
 /// The prefix of all desired units.
 pub const UNITS: &str = "/flota/v1/units/";

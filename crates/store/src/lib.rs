@@ -15,7 +15,6 @@
 mod auth;
 mod clock;
 mod config;
-mod connection;
 pub mod disk;
 mod error;
 mod hub;

@@ -9,20 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use flota_etcd::connection::{self, HEAD_TIMEOUT, tuned};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, HEAD_TIMEOUT, MAX_CONNECTIONS};
 use crate::{Listen, StoreError, tls};
+
+/// Most connections of one address; the next one waits in the kernel's queue until one ends.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// Most requests at the same time on one HTTP/2 connection; clients wait with the next one.
+const MAX_STREAMS: u32 = 8192;
 
 /// How long to wait when no connection can be accepted, because there are no file descriptors left for example.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// The kernel asks a silent TCP connection for a sign of life after so many seconds.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A socket that is listening.
 pub(crate) struct Bound {
@@ -117,26 +120,16 @@ enum Accepted {
 impl Accepted {
     async fn serve(self, router: Router, stop: CancellationToken) {
         match self {
-            Accepted::Unix(stream) => connection::serve(stream, router, stop).await,
-            Accepted::Tcp(stream) => connection::serve(stream, router, stop).await,
+            Accepted::Unix(stream) => connection::serve(stream, router, MAX_STREAMS, stop).await,
+            Accepted::Tcp(stream) => connection::serve(stream, router, MAX_STREAMS, stop).await,
             Accepted::Tls(stream, acceptor) => {
                 // A handshake that fails is the client's to report.
                 if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                    connection::serve(stream, router, stop).await;
+                    connection::serve(stream, router, MAX_STREAMS, stop).await;
                 }
             }
         }
     }
-}
-
-/// Sends at once, and finds out when the other side has gone without a word.
-fn tuned(stream: TcpStream) -> TcpStream {
-    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
-    // A socket without these options works too.
-    let _ = stream.set_nodelay(true);
-    let _ = set_socket_keepalive(&stream, true);
-    let _ = set_tcp_keepidle(&stream, TCP_KEEPALIVE);
-    stream
 }
 
 /// Removes the socket file with the listener.

@@ -1,4 +1,4 @@
-//! Connections: HTTP/1 and HTTP/2 on one port, each bounded in what it can cost.
+//! Connections to a server: HTTP/1 and HTTP/2 on one port, each bounded in what it can cost.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,31 +13,40 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tower::Service;
-
-/// Most connections of one address; the next one waits in the kernel's queue until one ends.
-pub(crate) const MAX_CONNECTIONS: usize = 10_000;
-
-/// Most requests at the same time on one HTTP/2 connection; clients wait with the next one.
-const MAX_STREAMS: u32 = 8192;
 
 /// Largest head of a request, in bytes; a larger one is refused.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// How long the head of a request, or a TLS handshake, may take.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A silent HTTP/2 connection is asked for a sign of life this often, and closed if none comes for as long again.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
+/// The kernel asks a silent TCP connection for a sign of life after so many seconds.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
 /// Bytes after which it is certain which version of HTTP is spoken: the length of HTTP/2's preface.
 const PREFACE_BYTES: usize = 24;
 
-/// Serves one connection until its client, an error or `stop` ends it.
-pub(crate) async fn serve<S>(stream: S, router: Router, stop: CancellationToken)
+/// Sends at once, and finds out when the other side has gone without a word.
+pub fn tuned(stream: TcpStream) -> TcpStream {
+    // A socket without these options works too.
+    let _ = stream.set_nodelay(true);
+    let _ = set_socket_keepalive(&stream, true);
+    let _ = set_tcp_keepidle(&stream, TCP_KEEPALIVE);
+    stream
+}
+
+/// Serves one connection until its client or an error ends it; after `stop` it takes no more requests. On HTTP/2 at most `max_streams`
+/// requests are under way at the same time: the client waits with the next one.
+pub async fn serve<S>(stream: S, router: Router, max_streams: u32, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
@@ -50,7 +59,7 @@ where
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
     });
-    let builder = builder();
+    let builder = builder(max_streams);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut preface = pin!(tokio::time::sleep(HEAD_TIMEOUT));
     let (mut waiting, mut stopping) = (true, false);
@@ -72,7 +81,7 @@ where
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     builder
@@ -80,7 +89,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL)
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(max_streams)
         .max_header_list_size(MAX_HEAD_BYTES as u32);
     builder
 }
