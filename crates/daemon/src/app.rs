@@ -3,12 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flota_agent::Agent;
 use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
+use flota_gateway::Gateway;
+use flota_gateway::listen::{Listen, keep};
 use flota_registry::{Machine, MachineId};
 use flota_store::{Store, StoreConfig, StoreError};
 use flota_systemd::{Notifier, inherited_listeners};
@@ -151,9 +154,23 @@ async fn spawn_tasks(
     let task = RegistrationsTask { link: link_watch.clone(), clock, file, boot_id, connect: system_bus() };
     tasks.spawn(task.run(requests, shutdown.clone()));
 
+    if let Some(listen) = &config.gateway {
+        tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
+    }
     let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, shutdown.clone());
     tasks.spawn(http::serve(api, listeners));
     Ok(())
+}
+
+/// The discovery gateway, on a way to the store of its own: what applications do never stands before the cluster's own calls.
+fn gateway(config: &Config, listen: Listen, shutdown: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let open_to_all = listen.addresses.iter().filter(|address| !address.ip().is_loopback());
+    for address in open_to_all {
+        warn!("whoever reaches {address} can read and write what applications keep in the store");
+    }
+    let client = config.client.clone();
+    let gateway = Gateway::new(client.endpoints.join(","), move || client.upstream());
+    keep(Arc::new(gateway), listen, shutdown)
 }
 
 /// The sockets that systemd passed, or else the configured ones.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flota_etcd::{ClientConfig, TlsFiles};
+use flota_gateway::listen::Listen as GatewayListen;
 use flota_registry::Millis;
 use flota_store::Listen;
 use serde::Deserialize;
@@ -16,6 +17,14 @@ pub const DEFAULT_FILE: &str = "/etc/flota/flota.toml";
 const DEFAULT_DATA_DIR: &str = "/var/lib/flota";
 /// The embedded store's socket where nothing else is configured.
 const DEFAULT_STORE_SOCKET: &str = "/run/flota/store.sock";
+/// Where the discovery gateway listens where nothing else is configured.
+const DEFAULT_GATEWAY: &str = "127.0.0.1:4001";
+/// Docker's own bridge.
+const DEFAULT_BRIDGE: &str = "docker0";
+/// In place of addresses: no discovery gateway.
+const GATEWAY_OFF: &str = "off";
+/// Longest name of an interface that the kernel takes.
+const MAX_INTERFACE_NAME: usize = 15;
 /// The API's socket where systemd passes none.
 const DEFAULT_API_SOCKET: &str = "/run/flota/api.sock";
 /// Bounds of the lease that a machine lives by, in seconds. etcd's own minimum is 2.
@@ -36,6 +45,8 @@ pub struct Options {
     pub store_listen: Vec<String>,
     /// The API's unix sockets, where systemd passes none.
     pub api_listen: Vec<PathBuf>,
+    /// Where the discovery gateway listens, or `off`.
+    pub gateway_listen: Vec<String>,
     /// The address that other machines reach this one at.
     pub address: Option<String>,
     /// Machine metadata as `key=value,key=value`.
@@ -100,6 +111,8 @@ pub struct Config {
     pub client: ClientConfig,
     /// The API's unix sockets, where systemd passes none.
     pub api_listen: Vec<PathBuf>,
+    /// Where the discovery gateway listens; none: there is no gateway.
+    pub gateway: Option<GatewayListen>,
     /// How long a machine lives without a sign of life.
     pub lease: Duration,
     /// How long after that it is still waited for.
@@ -116,6 +129,7 @@ struct File {
     store: StoreSection,
     tls: Option<TlsSection>,
     api: ApiSection,
+    gateway: GatewaySection,
     cluster: ClusterSection,
 }
 
@@ -145,6 +159,21 @@ struct TlsSection {
 #[serde(deny_unknown_fields, default)]
 struct ApiSection {
     listen: Vec<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GatewaySection {
+    enabled: bool,
+    listen: Vec<String>,
+    bridges: Vec<String>,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        let (listen, bridges) = (vec![DEFAULT_GATEWAY.to_owned()], vec![DEFAULT_BRIDGE.to_owned()]);
+        GatewaySection { enabled: true, listen, bridges }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,6 +220,7 @@ impl Config {
         check_range("cluster.lease_seconds", file.cluster.lease_seconds, &LEASE_SECONDS)?;
         check_range("cluster.grace_seconds", file.cluster.grace_seconds, &GRACE_SECONDS)?;
         let api_listen = chosen(&options.api_listen, file.api.listen);
+        let gateway = gateway(&options.gateway_listen, file.gateway)?;
         Ok(Config {
             data_dir,
             address: options.address.clone().or(file.machine.address),
@@ -198,6 +228,7 @@ impl Config {
             store,
             client,
             api_listen: if api_listen.is_empty() { vec![DEFAULT_API_SOCKET.into()] } else { api_listen },
+            gateway,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),
             verbose: options.verbose,
@@ -227,6 +258,25 @@ fn parse_metadata(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         _ => Err(value(format!("metadata `{pair}` is not of the form key=value"))),
     };
     pairs.map(split).collect()
+}
+
+fn gateway(option: &[String], section: GatewaySection) -> Result<Option<GatewayListen>, ConfigError> {
+    let is_off = option == [GATEWAY_OFF] || (option.is_empty() && !section.enabled);
+    let parse = |text: &String| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| value(format!("gateway.listen `{text}` is not of the form ADDRESS:PORT")))
+    };
+    let addresses = if is_off { Vec::new() } else { chosen(option, section.listen) };
+    let addresses = addresses.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let is_name = |name: &&String| {
+        (1..=MAX_INTERFACE_NAME).contains(&name.len()) && !name.contains(|c: char| c == '/' || c.is_whitespace())
+    };
+    if let Some(name) = section.bridges.iter().find(|name| !is_name(name)) {
+        return Err(value(format!("gateway.bridges `{name}` is not the name of an interface")));
+    }
+    let listen = GatewayListen { addresses, bridges: section.bridges };
+    let is_nowhere = listen.addresses.is_empty() && listen.bridges.is_empty();
+    Ok((!is_off && !is_nowhere).then_some(listen))
 }
 
 fn store(
@@ -322,6 +372,22 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_is_on_loopback_and_dockers_bridge_until_it_is_told_otherwise() {
+        let listens = |config: Config| config.gateway.map(|listen| (listen.addresses, listen.bridges));
+        let loopback: SocketAddr = "127.0.0.1:4001".parse().unwrap();
+        assert_eq!(listens(build("").unwrap()), Some((vec![loopback], vec!["docker0".to_owned()])));
+        let elsewhere = build("[gateway]\nlisten = [\"10.0.0.1:2379\"]\nbridges = []\n").unwrap();
+        assert_eq!(listens(elsewhere), Some((vec!["10.0.0.1:2379".parse().unwrap()], Vec::new())));
+        assert_eq!(listens(build("[gateway]\nenabled = false\n").unwrap()), None);
+        assert_eq!(listens(build("[gateway]\nlisten = []\nbridges = []\n").unwrap()), None);
+
+        let flag = |text: &str| Options { gateway_listen: vec![text.to_owned()], ..Options::default() };
+        assert_eq!(listens(Config::build(File::default(), &flag("off")).unwrap()), None);
+        let config = Config::build(File::default(), &flag("127.0.0.1:2379")).unwrap();
+        assert_eq!(config.gateway.unwrap().bridge_port(), 2379);
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         refused("[store]\nlisten = [\"http://0.0.0.0:2379\"]\n", "everyone on the network");
         refused("[store]\nlisten = [\"https://10.0.0.1:2379\"]\n", "needs [tls]");
@@ -330,5 +396,7 @@ mod tests {
         refused("[stor]\n", "unknown field `stor`");
         refused("[machine]\nadress = \"x\"\n", "line 2");
         refused("[cluster]\nlease_seconds = 1\n", "expected 2 to 600");
+        refused("[gateway]\nlisten = [\"localhost\"]\n", "gateway.listen `localhost` is not of the form ADDRESS:PORT");
+        refused("[gateway]\nbridges = [\"docker0, br0\"]\n", "not the name of an interface");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use crate::EtcdError;
+use crate::{EtcdError, Upstream};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,10 +33,27 @@ pub struct ClientConfig {
     pub tls: Option<TlsFiles>,
 }
 
+/// The gateway's connection is silent most of the time, and carries the streams of many clients: a real etcd closes one that is
+/// probed more often than every 5 s, or while nothing is under way.
+const GATEWAY_PROBE_INTERVAL: Duration = Duration::from_secs(15);
+
 impl ClientConfig {
+    /// The store as an [`Upstream`] for the discovery gateway. It connects on first use, and again after each failure.
+    pub fn upstream(&self) -> Result<Upstream, EtcdError> {
+        let seldom = |endpoint: Endpoint| {
+            endpoint.http2_keep_alive_interval(GATEWAY_PROBE_INTERVAL).keep_alive_while_idle(false)
+        };
+        Ok(Upstream::new(self.channel_with(seldom)?))
+    }
+
     /// A channel to the store. It connects on first use, and again after each failure.
     pub(crate) fn channel(&self) -> Result<Channel, EtcdError> {
-        let mut endpoints = self.endpoints.iter().map(|text| self.endpoint(text)).collect::<Result<Vec<_>, _>>()?;
+        self.channel_with(|endpoint| endpoint)
+    }
+
+    fn channel_with(&self, adjust: impl Fn(Endpoint) -> Endpoint) -> Result<Channel, EtcdError> {
+        let endpoints = self.endpoints.iter().map(|text| self.endpoint(text).map(&adjust));
+        let mut endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         match endpoints.pop() {
             None => Err(EtcdError::Endpoint { endpoint: String::new() }),
             // A single endpoint fails at once when it is down; a balanced channel would wait.

@@ -21,9 +21,17 @@ fn main() -> ExitCode {
 }
 
 fn daemon(arguments: DaemonArgs) -> anyhow::Result<()> {
-    let DaemonArgs { config, data_dir, store_endpoints, store_listen, api_listen, address, metadata, verbose } =
-        arguments;
-    let options = Options { config, data_dir, store_endpoints, store_listen, api_listen, address, metadata, verbose };
+    let options = Options {
+        config: arguments.config,
+        data_dir: arguments.data_dir,
+        store_endpoints: arguments.store_endpoints,
+        store_listen: arguments.store_listen,
+        api_listen: arguments.api_listen,
+        gateway_listen: arguments.gateway_listen,
+        address: arguments.address,
+        metadata: arguments.metadata,
+        verbose: arguments.verbose,
+    };
     flota_daemon::run(options)
 }
 

@@ -9,4 +9,8 @@
 //! Invariant: what is above the filter cannot see below it: it is handed an [`flota_etcd::Upstream`] that has the filter inside.
 
 pub mod filter;
+pub mod listen;
+mod serve;
 pub mod v2;
+
+pub use serve::Gateway;

@@ -24,6 +24,9 @@ pub struct DaemonArgs {
     /// The API's unix sockets [default: /run/flota/api.sock]
     #[arg(long, env = "FLOTA_API_LISTEN", value_name = "PATH", value_delimiter = ',')]
     pub api_listen: Vec<PathBuf>,
+    /// Where the discovery gateway listens, ADDRESS:PORT with commas between, or off [default: 127.0.0.1:4001]
+    #[arg(long, env = "FLOTA_GATEWAY_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    pub gateway_listen: Vec<String>,
     /// The address that other machines know this one by [default: the one of the default route]
     #[arg(long, env = "FLOTA_ADDRESS", value_name = "IP")]
     pub address: Option<String>,
