@@ -155,13 +155,9 @@ impl<R: Read> FrameReader<R> {
     pub(crate) fn next(&mut self) -> io::Result<Next> {
         self.bytes.clear();
         self.fill(FRAME_HEAD)?;
-        if self.bytes.is_empty() {
-            return Ok(Next::End);
-        }
-        let Some(length) = number(&self.bytes, 0).map(|length| length as usize) else {
-            return self.bad("the frame's head is cut off");
-        };
+        let length = number(&self.bytes, 0).unwrap_or(0) as usize;
         if length == 0 {
+            // Zeros are space that was prepared, however few of them a crash has left.
             return Ok(match self.bad("the frame has no length")? {
                 Next::Bad { rest, .. } if rest.iter().all(|byte| *byte == 0) => Next::End,
                 other => other,
