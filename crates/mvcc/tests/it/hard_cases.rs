@@ -53,7 +53,7 @@ fn a_watch_from_the_compacted_revision_sees_all_of_it() {
 
 /// etcd 17247: duplicate events after a transaction. etcd 17529: events lost under a slow watch.
 #[test]
-fn a_watch_in_steps_sees_each_event_once_and_never_half_a_revision() {
+fn etcd_17247_a_watch_in_steps_sees_each_event_once_and_never_half_a_revision() {
     let mut store = Store::default();
     let revisions = 2 * MAX_CATCH_UP_REVISIONS + 10;
     for n in 0..revisions {
@@ -101,7 +101,7 @@ fn a_watch_from_the_future_waits_without_seeing_older_events() {
 
 /// etcd 18667: a range inside a transaction read a compacted revision.
 #[test]
-fn a_range_in_a_txn_at_a_compacted_revision_is_refused() {
+fn etcd_18667_a_range_in_a_txn_at_a_compacted_revision_is_refused() {
     let mut store = Store::default();
     for value in ["1", "2", "3"] {
         store.put("a", value);

@@ -137,7 +137,7 @@ async fn a_watch_from_a_compacted_revision_is_told_where_to_begin() {
 
 /// etcd 15220: progress must not be told ahead of events.
 #[tokio::test]
-async fn progress_comes_after_everything_up_to_it() {
+async fn etcd_15220_progress_comes_after_everything_up_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = Served::start(dir.path()).await;
     let mut client = store.client().await;
@@ -166,7 +166,7 @@ async fn progress_comes_after_everything_up_to_it() {
 
 /// A consumer that does not read for a while gets everything, in order, and holds up neither writers nor others.
 #[tokio::test]
-async fn a_slow_watch_is_caught_up_from_history() {
+async fn etcd_17529_a_slow_watch_is_caught_up_from_history() {
     let dir = tempfile::tempdir().unwrap();
     let store = Served::start(dir.path()).await;
     let mut client = store.client().await;
