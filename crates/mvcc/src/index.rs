@@ -56,6 +56,8 @@ pub(crate) struct Index {
     keys: BTreeMap<Key, KeyHistory>,
     /// Bytes of keys and values of all versions.
     bytes: usize,
+    /// Keys that exist now.
+    live: usize,
 }
 
 /// Versions of a batch that are not durable yet.
@@ -78,11 +80,17 @@ impl Index {
         self.bytes
     }
 
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
     /// Adds a version and returns the one before it, if the key existed.
     pub(crate) fn push(&mut self, key: &Key, version: Version) -> Option<Arc<KeyValue>> {
         self.bytes += version.kv.as_ref().map_or(0, |kv| kv.size());
+        self.live += usize::from(version.kv.is_some());
         if let Some(history) = self.keys.get_mut(key) {
             let previous = history.latest().cloned();
+            self.live -= usize::from(previous.is_some());
             history.push(version);
             previous
         } else {

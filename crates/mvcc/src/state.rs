@@ -130,6 +130,11 @@ impl Mvcc {
         self.range_for(&Caller::Trusted, request)
     }
 
+    /// Keys that exist now.
+    pub fn keys(&self) -> usize {
+        self.index.live()
+    }
+
     /// Reads a range.
     pub fn range_for(&self, caller: &Caller, request: &RangeRequest) -> Result<RangeResponse, Error> {
         check_range(&request.range)?;

@@ -64,6 +64,12 @@ impl Hub {
         slot
     }
 
+    /// How many watches there are.
+    pub(crate) fn count(&self) -> usize {
+        let watches = self.lock();
+        watches.keys.values().map(Vec::len).sum::<usize>() + watches.ranges.len()
+    }
+
     /// Takes a watch away.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
         let mut watches = self.lock();

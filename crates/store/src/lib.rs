@@ -21,6 +21,7 @@ mod hub;
 mod listener;
 mod lock;
 mod log;
+mod metrics;
 mod service;
 mod shared;
 mod store;

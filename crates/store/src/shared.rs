@@ -12,6 +12,7 @@ use crate::auth::{Authenticator, Credentials};
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::log::{Identity, Log, Sizes};
+use crate::metrics::Metrics;
 use crate::writer::{Job, MAX_QUEUE_BYTES};
 
 /// Why a request has no answer.
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) failure: OnceLock<String>,
     /// Whether the disk was full at the last try.
     pub(crate) no_space: AtomicBool,
+    pub(crate) metrics: Metrics,
     /// When the next lease ends.
     pub(crate) deadline: watch::Sender<Option<Millis>>,
     /// Ends streams when the server stops.
@@ -81,6 +83,7 @@ impl Shared {
             sizes: Arc::clone(&log.sizes),
             failure: OnceLock::new(),
             no_space: AtomicBool::new(false),
+            metrics: Metrics::new(),
             deadline: watch::Sender::new(state.next_deadline()),
             stopping: CancellationToken::new(),
             config,
@@ -169,6 +172,11 @@ impl Shared {
     pub(crate) fn check_user<T>(&self, request: &tonic::Request<T>) -> Result<(), Refusal> {
         let caller = self.caller(request)?;
         Ok(self.state().auth().check_user(&caller)?)
+    }
+
+    /// Requests that wait for the writer.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Tells the writer something that has no answer.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use flota_mvcc::{Caller, Error, Pending, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -135,7 +136,10 @@ impl Writer {
             if pending.records.is_empty() {
                 break (answers, pending);
             }
-            match self.log.append(&pending.records) {
+            let start = Instant::now();
+            let appended = self.log.append(&pending.records);
+            self.shared.metrics.sync.observe(start.elapsed());
+            match appended {
                 Ok(()) => break (answers, pending),
                 Err(AppendError::NoSpace) => space = self.out_of_space(space),
                 Err(AppendError::TooLarge) => {
@@ -145,6 +149,7 @@ impl Writer {
                 Err(AppendError::Failed(reason)) => return Err(reason),
             }
         };
+        self.shared.metrics.leases(&pending.records);
         let now = self.shared.clock.now();
         let (commits, deadline) = {
             let mut state = self.shared.state_mut();
@@ -157,6 +162,7 @@ impl Writer {
             // A caller that has gone away does not want the answer.
             let _ = job.answer.send(answer);
         }
+        self.shared.metrics.committed(&commits);
         self.shared.hub.publish(&commits);
         self.shared.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
         self.tidy(compacted && space != Space::Enough);

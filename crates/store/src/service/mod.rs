@@ -3,10 +3,13 @@
 mod auth;
 mod cluster;
 mod convert;
+mod count;
+mod health;
 mod http;
 mod kv;
 mod lease;
 mod maintenance;
+mod prometheus;
 mod watch;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
 use flota_etcd::Upstream;
@@ -49,8 +53,10 @@ pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
     // These two are made of the others.
     let basic = Upstream::new(routes.clone());
     routes = routes.add_service(LockServer::new(basic.clone())).add_service(ElectionServer::new(basic));
+    routes = routes.add_service(health::HealthService::new(shared));
     let router = std::mem::take(routes.axum_router_mut());
-    *routes.axum_router_mut() = router.fallback(not_served);
+    let counted = from_fn_with_state(Arc::clone(shared), count::calls);
+    *routes.axum_router_mut() = router.route_layer(counted).fallback(not_served);
     routes
 }
 

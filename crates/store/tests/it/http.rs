@@ -213,3 +213,83 @@ async fn routes_of_the_owner_are_served_beside_the_stores() {
     assert_eq!(ask(served.addr, "GET", "/health", "", false).await.status, 200);
     served.close().await;
 }
+
+/// The value of a metric, with its labels.
+fn metric(page: &str, name: &str) -> Option<String> {
+    page.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(' ')?.to_owned()))
+}
+
+/// What etcd's own tests of its metrics look for, and what dashboards are made of.
+#[tokio::test]
+async fn metrics_have_etcds_names_and_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::start(dir.path()).await;
+    let mut client = served.client().await;
+    for key in ["a", "b", "b", "c"] {
+        client.put(key, "1", None).await.unwrap();
+    }
+    client.delete("c", None).await.unwrap();
+    client.get("c", None).await.unwrap();
+    assert!(client.get("", None).await.is_err());
+    drop(soon(client.watch("a", None)).await.unwrap());
+    post(served.addr, "/v3/kv/range", r#"{"key":"YQ=="}"#).await;
+    let start = std::time::Instant::now();
+    let canceled = r#"grpc_server_handled_total{grpc_code="Canceled",grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"}"#;
+    let page = loop {
+        let page = ask(served.addr, "GET", "/metrics", "", false).await.body;
+        if metric(&page, canceled).is_some() {
+            break page;
+        }
+        assert!(start.elapsed() < PATIENCE, "{page}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let of_range = |code: &str| {
+        format!(
+            r#"grpc_server_handled_total{{grpc_code="{code}",grpc_method="Range",grpc_service="etcdserverpb.KV",grpc_type="unary"}}"#
+        )
+    };
+    for (name, value) in [
+        ("etcd_mvcc_put_total", "4"),
+        ("etcd_mvcc_delete_total", "1"),
+        ("etcd_debugging_mvcc_keys_total", "2"),
+        ("etcd_debugging_mvcc_current_revision", "6"),
+        ("etcd_server_version{server_version=\"3.4.23\"}", "1"),
+        ("etcd_cluster_version{cluster_version=\"3.4\"}", "1"),
+        ("etcd_server_has_leader", "1"),
+        ("etcd_server_health_failures", "0"),
+        ("etcd_disk_wal_fsync_duration_seconds_count", "5"),
+        ("etcd_disk_wal_fsync_duration_seconds_bucket{le=\"+Inf\"}", "5"),
+        (&of_range("OK"), "2"),
+        (&of_range("InvalidArgument"), "1"),
+    ] {
+        assert_eq!(metric(&page, name).as_deref(), Some(value), "{name}\n{page}");
+    }
+    for name in ["etcd_mvcc_db_total_size_in_bytes", "process_resident_memory_bytes", "process_open_fds"] {
+        assert!(metric(&page, name).unwrap().parse::<u64>().unwrap() > 0, "{name}");
+    }
+    served.close().await;
+}
+
+#[tokio::test]
+async fn the_grpc_health_service_says_that_the_store_serves() {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Check {
+        #[prost(string, tag = "1")]
+        service: String,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Checked {
+        #[prost(int32, tag = "1")]
+        status: i32,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(config(dir.path())).await.unwrap();
+    let upstream = store.upstream();
+    let check = async |service: &str| {
+        let check = Check { service: service.to_owned() };
+        upstream.unary::<Check, Checked>("/grpc.health.v1.Health/Check", check).await
+    };
+    assert_eq!(check("").await.unwrap().into_inner().status, 1);
+    let unknown = check("nothing").await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.message()), (tonic::Code::NotFound, "unknown service"));
+}
