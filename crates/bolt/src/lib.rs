@@ -14,4 +14,4 @@ mod write;
 
 pub use format::{MAX_KEY_BYTES, PAGE_BYTES};
 pub use read::{Database, ReadAt, ReadError, Visitor};
-pub use write::{Bucket, Entry, WriteError, size, write};
+pub use write::{Bucket, Entries, Entry, WriteError, size, write};

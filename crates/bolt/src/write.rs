@@ -66,12 +66,15 @@ impl Entry for (&[u8], &[u8]) {
     }
 }
 
+/// The entries of a bucket.
+pub type Entries<'a> = Box<dyn Iterator<Item = Box<dyn Entry + 'a>> + 'a>;
+
 /// A top-level bucket, which is all that etcd has.
 pub struct Bucket<'a> {
     /// Its name.
     pub name: &'a [u8],
     /// Its entries in the order of their keys; walked once for the sizes and once for the bytes.
-    pub entries: &'a dyn Fn() -> Box<dyn Iterator<Item = Box<dyn Entry + 'a>> + 'a>,
+    pub entries: Box<dyn Fn() -> Entries<'a> + 'a>,
 }
 
 impl Entry for Box<dyn Entry + '_> {

@@ -166,6 +166,7 @@ impl<'a> Batch<'a> {
             mod_revision: revision,
             version: prev.as_ref().map_or(1, |prev| prev.version + 1),
             lease,
+            sub: self.changes.len() as u32,
         });
         self.pend(Arc::clone(&kv.key), Some(Arc::clone(&kv)));
         self.changes.push(Change::Put(kv));

@@ -67,11 +67,14 @@ const LEASE_GRANT: u8 = 2;
 const LEASE_REVOKE: u8 = 3;
 const COMPACT: u8 = 4;
 const BASE: u8 = 5;
+/// Not written any more: without the place in its revision.
 const RESTORE: u8 = 6;
 const AUTH: u8 = 7;
 const ALARM: u8 = 20;
+const RESTORE_AT: u8 = 9;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
+const PUT_AT: u8 = 3;
 
 impl Record {
     /// Appends the record's bytes.
@@ -81,8 +84,8 @@ impl Record {
                 out.push(COMMIT);
                 put_i64(out, *revision);
                 put_u64(out, changes.len() as u64);
-                for change in changes {
-                    encode_change(out, change);
+                for (place, change) in changes.iter().enumerate() {
+                    encode_change(out, change, place as u32);
                 }
             }
             Record::LeaseGrant { id, ttl } => {
@@ -114,8 +117,9 @@ impl Record {
                 put_i64(out, *revision);
             }
             Record::Restore(kv) => {
-                out.push(RESTORE);
+                out.push(RESTORE_AT);
                 put_i64(out, kv.mod_revision);
+                put_u64(out, u64::from(kv.sub));
                 encode_kv(out, kv);
             }
             Record::Auth { revision, change } => {
@@ -132,7 +136,11 @@ impl Record {
         let record = match reader.u8()? {
             COMMIT => {
                 let revision = reader.i64()?;
-                let changes = list(&mut reader, |reader| decode_change(reader, revision))?;
+                let mut place = 0;
+                let changes = list(&mut reader, |reader| {
+                    place += 1;
+                    decode_change(reader, revision, place - 1)
+                })?;
                 Record::Commit { revision, changes }
             }
             LEASE_GRANT => Record::LeaseGrant { id: lease_id(&mut reader)?, ttl: reader.i64()? },
@@ -151,7 +159,11 @@ impl Record {
             BASE => Record::Base(reader.i64()?),
             RESTORE => {
                 let mod_revision = reader.i64()?;
-                Record::Restore(Arc::new(decode_kv(&mut reader, mod_revision)?))
+                Record::Restore(Arc::new(decode_kv(&mut reader, mod_revision, 0)?))
+            }
+            RESTORE_AT => {
+                let (mod_revision, sub) = (reader.i64()?, sub(&mut reader)?);
+                Record::Restore(Arc::new(decode_kv(&mut reader, mod_revision, sub)?))
             }
             AUTH => Record::Auth { revision: reader.u64()?, change: AuthChange::decode(&mut reader)? },
             tag => return Err(DecodeError::UnknownTag { tag, offset: 0 }),
@@ -161,10 +173,16 @@ impl Record {
     }
 }
 
-fn encode_change(out: &mut Vec<u8>, change: &Change) {
+fn encode_change(out: &mut Vec<u8>, change: &Change, place: u32) {
     match change {
         Change::Put(kv) => {
-            out.push(PUT);
+            // In a database that came from etcd, a compaction can have taken changes before this one away.
+            if kv.sub == place {
+                out.push(PUT);
+            } else {
+                out.push(PUT_AT);
+                put_u64(out, u64::from(kv.sub));
+            }
             encode_kv(out, kv);
         }
         Change::Delete(key) => {
@@ -174,10 +192,14 @@ fn encode_change(out: &mut Vec<u8>, change: &Change) {
     }
 }
 
-fn decode_change(reader: &mut Reader<'_>, revision: Revision) -> Result<Change, DecodeError> {
+fn decode_change(reader: &mut Reader<'_>, revision: Revision, place: u32) -> Result<Change, DecodeError> {
     let offset = reader.offset();
     match reader.u8()? {
-        PUT => Ok(Change::Put(Arc::new(decode_kv(reader, revision)?))),
+        PUT => Ok(Change::Put(Arc::new(decode_kv(reader, revision, place)?))),
+        PUT_AT => {
+            let sub = sub(reader)?;
+            Ok(Change::Put(Arc::new(decode_kv(reader, revision, sub)?)))
+        }
         DELETE => Ok(Change::Delete(reader.bytes()?.into())),
         tag => Err(DecodeError::UnknownTag { tag, offset }),
     }
@@ -192,13 +214,18 @@ fn encode_kv(out: &mut Vec<u8>, kv: &KeyValue) {
     put_bytes(out, &kv.value);
 }
 
-fn decode_kv(reader: &mut Reader<'_>, mod_revision: Revision) -> Result<KeyValue, DecodeError> {
+fn decode_kv(reader: &mut Reader<'_>, mod_revision: Revision, sub: u32) -> Result<KeyValue, DecodeError> {
     let create_revision = reader.i64()?;
     let version = reader.i64()?;
     let lease = LeaseId::new(reader.i64()?);
     let key = reader.bytes()?.into();
     let value = reader.bytes()?.into();
-    Ok(KeyValue { key, value, create_revision, mod_revision, version, lease })
+    Ok(KeyValue { key, value, create_revision, mod_revision, version, lease, sub })
+}
+
+fn sub(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    let offset = reader.offset();
+    u32::try_from(reader.u64()?).map_err(|_| DecodeError::BadNumber(offset))
 }
 
 fn lease_id(reader: &mut Reader<'_>) -> Result<LeaseId, DecodeError> {

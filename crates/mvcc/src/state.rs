@@ -115,6 +115,11 @@ impl Mvcc {
         self.compact_revision
     }
 
+    /// The number of keys that there are.
+    pub fn count(&self) -> i64 {
+        self.index.view().at(&crate::KeyRange::From(crate::Key::default()), Revision::MAX).count() as i64
+    }
+
     /// Bytes of keys and values of all versions that are kept.
     pub fn bytes(&self) -> usize {
         self.index.bytes()

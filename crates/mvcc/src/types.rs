@@ -1,6 +1,7 @@
 //! Names for the numbers and bytes that everything else in the crate is made of.
 
 use std::fmt;
+use std::num::NonZeroI64;
 use std::ops::{Add, Bound};
 use std::sync::Arc;
 
@@ -37,23 +38,23 @@ impl Add<u64> for Millis {
 
 /// The id of a lease; never 0, which on the wire means "none".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LeaseId(i64);
+pub struct LeaseId(NonZeroI64);
 
 impl LeaseId {
     /// The id, or `None` for the wire's 0.
     pub fn new(id: i64) -> Option<LeaseId> {
-        (id != 0).then_some(LeaseId(id))
+        NonZeroI64::new(id).map(LeaseId)
     }
 
     /// The number on the wire.
     pub fn get(self) -> i64 {
-        self.0
+        self.0.get()
     }
 }
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        write!(f, "{:016x}", self.get())
     }
 }
 
@@ -72,12 +73,22 @@ pub struct KeyValue {
     pub version: i64,
     /// The lease the key is attached to.
     pub lease: Option<LeaseId>,
+    /// The place of the change among those of its revision: with the revision it is the version's name in etcd's database.
+    pub sub: u32,
 }
 
 impl KeyValue {
     /// What a delete event carries: the key and the revision of the delete.
     pub fn tombstone(key: Key, revision: Revision) -> KeyValue {
-        KeyValue { key, value: Box::default(), create_revision: 0, mod_revision: revision, version: 0, lease: None }
+        KeyValue {
+            key,
+            value: Box::default(),
+            create_revision: 0,
+            mod_revision: revision,
+            version: 0,
+            lease: None,
+            sub: 0,
+        }
     }
 
     /// Bytes of key and value.

@@ -177,7 +177,7 @@ fn open_log(dir: &Path, disk: Arc<dyn Disk>, clock: Clock) -> Result<(DirectoryL
 }
 
 /// A random number that is not 0.
-fn random(dir: &Path) -> Result<u64, StoreError> {
+pub(crate) fn random(dir: &Path) -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let filled = filled.map_err(|errno| StoreError::Io {

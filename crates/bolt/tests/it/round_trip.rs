@@ -1,6 +1,6 @@
 //! What is written is read back.
 
-use flota_bolt::{Bucket, Entry, MAX_KEY_BYTES, PAGE_BYTES, WriteError, write};
+use flota_bolt::{Bucket, Entries, Entry, MAX_KEY_BYTES, PAGE_BYTES, WriteError, write};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::any;
 
@@ -37,10 +37,8 @@ proptest::proptest! {
 }
 
 fn refused(keys: &[&[u8]]) -> WriteError {
-    let entries = || -> Box<dyn Iterator<Item = Box<dyn Entry + '_>> + '_> {
-        Box::new(keys.iter().map(|key| Box::new((*key, &b"v"[..])) as Box<dyn Entry>))
-    };
-    write(&[Bucket { name: b"b", entries: &entries }], &mut Vec::new()).unwrap_err()
+    let entries = || -> Entries<'_> { Box::new(keys.iter().map(|key| Box::new((*key, &b"v"[..])) as Box<dyn Entry>)) };
+    write(&[Bucket { name: b"b", entries: Box::new(entries) }], &mut Vec::new()).unwrap_err()
 }
 
 #[test]

@@ -2,24 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use flota_bolt::{Bucket, Database, Entry, ReadError, write};
+use flota_bolt::{Bucket, Database, Entries, Entry, ReadError, write};
 
 /// Buckets by name, entries by key.
 pub type Content = BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 pub fn written(content: &Content) -> Vec<u8> {
-    type Entries<'a> = Box<dyn Iterator<Item = Box<dyn Entry + 'a>> + 'a>;
-    let entries: Vec<_> = content
-        .values()
-        .map(|bucket| {
-            move || {
-                let entries = bucket.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-                Box::new(entries.map(|entry| Box::new(entry) as Box<dyn Entry>)) as Entries<'_>
-            }
-        })
-        .collect();
-    let buckets: Vec<Bucket<'_>> =
-        content.keys().zip(&entries).map(|(name, entries)| Bucket { name, entries }).collect();
+    let buckets = content.iter().map(|(name, bucket)| {
+        let entries = move || -> Entries<'_> {
+            let entries = bucket.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+            Box::new(entries.map(|entry| Box::new(entry) as Box<dyn Entry>))
+        };
+        Bucket { name, entries: Box::new(entries) }
+    });
+    let buckets: Vec<Bucket<'_>> = buckets.collect();
     let mut out = Vec::new();
     let bytes = write(&buckets, &mut out).unwrap();
     assert_eq!((bytes, flota_bolt::size(&buckets).unwrap()), (out.len() as u64, out.len() as u64));

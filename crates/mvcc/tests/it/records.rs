@@ -16,9 +16,9 @@ fn lease() -> impl Strategy<Value = LeaseId> {
 prop_compose! {
     fn kv(revision: i64)(
         key in bytes(), value in bytes(), create_revision in any::<i64>(), version in any::<i64>(),
-        lease in proptest::option::of(lease()),
+        lease in proptest::option::of(lease()), sub in 0..3u32,
     ) -> Arc<KeyValue> {
-        Arc::new(KeyValue { key: key.into(), value: value.into(), create_revision, mod_revision: revision, version, lease })
+        Arc::new(KeyValue { key: key.into(), value: value.into(), create_revision, mod_revision: revision, version, lease, sub })
     }
 }
 
@@ -117,6 +117,7 @@ fn the_encoding_of_format_1_does_not_change() {
         mod_revision: 300,
         version: 5,
         lease: LeaseId::new(7),
+        sub: 0,
     };
     let changes = vec![Change::Put(Arc::new(kv)), Change::Delete(b"b".as_slice().into())];
     let commit = Record::Commit { revision: 300, changes };

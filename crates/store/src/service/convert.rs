@@ -17,7 +17,7 @@ use tonic::Status;
 use crate::shared::{Refusal, Shared};
 
 /// The term that is told: that of a member that has just elected itself, and leads for ever.
-pub(super) const TERM: u64 = 2;
+pub(crate) const TERM: u64 = 2;
 
 #[expect(clippy::unnecessary_wraps, reason = "the wire's messages hold their header as an option")]
 pub(super) fn header(shared: &Shared, revision: Revision) -> Option<PbResponseHeader> {

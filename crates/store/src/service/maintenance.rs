@@ -1,4 +1,4 @@
-//! Status and alarms; what is not here yet says so.
+//! Status, alarms, hashes and snapshots; what makes no sense for one member says so.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,25 +10,48 @@ use etcd_client::proto::{
     PbMoveLeaderRequest, PbMoveLeaderResponse, PbSnapshotRequest, PbSnapshotResponse, PbStatusRequest,
     PbStatusResponse,
 };
-use flota_mvcc::{Alarm, AlarmKind, Caller, Request as Change, Response as Changed};
+use flota_mvcc::{Alarm, AlarmKind, Caller, Error, Request as Change, Response as Changed};
 use futures_util::Stream;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use super::{ETCD_VERSION, convert};
-use crate::shared::Shared;
+use super::{ETCD_VERSION, convert, snapshot};
+use crate::etcd_file::{Export, hash_all, hash_kv};
+use crate::shared::{Refusal, Shared};
 
 // The wire's actions on alarms.
 const GET: i32 = 0;
 const ACTIVATE: i32 = 1;
 const DEACTIVATE: i32 = 2;
 
+/// Most snapshots and hashes at a time: each keeps the values of its revision in memory, and a thread busy.
+const MAX_EXPORTS: usize = 4;
+
 pub(super) struct MaintenanceService {
     shared: Arc<Shared>,
+    exports: Arc<Semaphore>,
 }
 
 impl MaintenanceService {
     pub(super) fn new(shared: &Arc<Shared>) -> MaintenanceService {
-        MaintenanceService { shared: Arc::clone(shared) }
+        MaintenanceService { shared: Arc::clone(shared), exports: Arc::new(Semaphore::new(MAX_EXPORTS)) }
+    }
+
+    /// Works on the state as etcd's database has it, where it keeps nobody waiting.
+    async fn with_export<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Export) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.shared.check_alive().map_err(convert::status)?;
+        let room = self.exports.acquire().await.map_err(|_| convert::status(Refusal::Stopped))?;
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            let records = shared.state().dump();
+            work(&Export::new(records))
+        });
+        let done = done.await.map_err(|_| convert::status(Refusal::Stopped))?;
+        drop(room);
+        done.map_err(|error| convert::status(Refusal::Request(error)))
     }
 
     async fn change_alarm(&self, caller: Caller, alarm: Alarm, active: bool) -> Result<PbAlarmResponse, Status> {
@@ -106,19 +129,30 @@ impl PbMaintenanceService for MaintenanceService {
 
     async fn hash(&self, request: Request<PbHashRequest>) -> Result<Response<PbHashResponse>, Status> {
         self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
-        Err(Status::unimplemented("there is no other member to compare a hash with"))
+        let (hash, revision) = self.with_export(|export| Ok(hash_all(export))).await?;
+        Ok(Response::new(PbHashResponse { header: convert::header(&self.shared, revision), hash }))
     }
 
     async fn hash_kv(&self, request: Request<PbHashKvRequest>) -> Result<Response<PbHashKvResponse>, Status> {
         self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
-        Err(Status::unimplemented("there is no other member to compare a hash with"))
+        let asked = request.get_ref().revision;
+        let hashed = self.with_export(move |export| hash_kv(export, asked)).await?;
+        let header = convert::header(&self.shared, hashed.revision);
+        Ok(Response::new(PbHashKvResponse {
+            header,
+            hash: hashed.hash,
+            compact_revision: hashed.compacted,
+            ..PbHashKvResponse::default()
+        }))
     }
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
 
     async fn snapshot(&self, request: Request<PbSnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
-        Err(Status::unimplemented("the embedded store cannot be saved online yet: stop it and copy its data directory"))
+        self.shared.check_alive().map_err(convert::status)?;
+        let room = self.exports.clone().try_acquire_owned().map_err(|_| convert::status(Refusal::Busy))?;
+        Ok(Response::new(snapshot::stream(Arc::clone(&self.shared), room)))
     }
 
     async fn move_leader(

@@ -10,6 +10,7 @@ mod kv;
 mod lease;
 mod maintenance;
 mod prometheus;
+mod snapshot;
 mod watch;
 
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use tonic::Status;
 use tonic::service::Routes;
 
 use crate::shared::Shared;
+
+pub(crate) use convert::TERM;
 
 /// The etcd release that clients are told.
 pub(crate) const ETCD_VERSION: &str = "3.4.23";

@@ -9,6 +9,7 @@ mod disk_faults;
 mod errors;
 mod etcdctl;
 mod http;
+mod moving;
 mod real_etcd;
 mod services;
 mod snapshots;
