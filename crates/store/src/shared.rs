@@ -1,7 +1,7 @@
 //! What the services, the writer and the timers share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use flota_mvcc::{Alarm, AlarmKind, AuthError, Caller, Error, LeaseId, Millis, Mvcc, Request, Response, Revision};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// When the next lease ends.
     pub(crate) deadline: watch::Sender<Option<Millis>>,
+    /// Who waits for a snapshot of the log. The writer begins one for them; without it they are dropped.
+    defragment: Mutex<Vec<oneshot::Sender<()>>>,
     /// Ends streams when the server stops.
     pub(crate) stopping: CancellationToken,
     /// What the store was opened with; `advertise` is never empty.
@@ -82,6 +84,7 @@ impl Shared {
             hub,
             sizes: Arc::clone(&log.sizes),
             failure: OnceLock::new(),
+            defragment: Mutex::default(),
             no_space: AtomicBool::new(false),
             metrics: Metrics::new(),
             deadline: watch::Sender::new(state.next_deadline()),
@@ -177,6 +180,23 @@ impl Shared {
     /// Requests that wait for the writer.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Who waits for a snapshot of the log.
+    pub(crate) fn waiting_for_snapshot(&self) -> MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        // Nothing here can leave the list half changed.
+        self.defragment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the log replaced by a snapshot, and waits for it; false if that cannot be done.
+    pub(crate) async fn defragment(&self) -> Result<bool, Refusal> {
+        let (done, waiting) = oneshot::channel();
+        self.waiting_for_snapshot().push(done);
+        self.queue.send(Job::Look).await.map_err(|_| Refusal::Stopped)?;
+        tokio::select! {
+            done = waiting => Ok(done.is_ok()),
+            () = self.stopping.cancelled() => Err(Refusal::Stopped),
+        }
     }
 
     /// Tells the writer something that has no answer.

@@ -241,7 +241,8 @@ impl Writer {
     /// Begins new segments and snapshots when it is time.
     fn tidy(&mut self, now: bool) {
         let length = self.log.sizes.segments.load(Ordering::Relaxed);
-        let due = now || length > SNAPSHOT_BYTES.max(2 * self.shared.state().bytes() as u64);
+        let asked = !self.shared.waiting_for_snapshot().is_empty();
+        let due = now || asked || length > SNAPSHOT_BYTES.max(2 * self.shared.state().bytes() as u64);
         let snapshot = due && !self.snapshotting.load(Ordering::Acquire);
         if !snapshot && !self.log.is_segment_full() {
             return;
@@ -249,12 +250,16 @@ impl Writer {
         match self.log.rotate() {
             Ok(seq) if snapshot => self.snapshot(seq),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot begin a new segment of the log: the old one goes on"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot begin a new segment of the log: the old one goes on");
+                self.shared.waiting_for_snapshot().clear();
+            }
         }
     }
 
     /// Writes what the segments below `seq` hold as a snapshot, beside the running store.
     fn snapshot(&mut self, seq: u64) {
+        let waiting = std::mem::take(&mut *self.shared.waiting_for_snapshot());
         let mut dump = self.shared.state().begin_dump();
         let (disk, identity, sizes) = (Arc::clone(&self.log.disk), self.log.identity, Arc::clone(&self.log.sizes));
         let old = sizes.segments.load(Ordering::Relaxed) - self.log.length();
@@ -266,6 +271,10 @@ impl Writer {
                 Ok(bytes) => {
                     sizes.segments.fetch_sub(old, Ordering::Relaxed);
                     tracing::info!(seq, bytes, "wrote a snapshot and removed the log before it");
+                    // Who has gone away need not be told; without a snapshot all are dropped, which tells them that too.
+                    for waiting in waiting {
+                        let _ = waiting.send(());
+                    }
                 }
                 Err(error) => tracing::warn!(%error, "cannot write a snapshot: the log is kept, and grows"),
             }

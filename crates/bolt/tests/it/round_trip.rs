@@ -44,7 +44,7 @@ fn refused(keys: &[&[u8]]) -> WriteError {
 #[test]
 fn keys_that_the_format_cannot_hold_are_refused() {
     assert!(matches!(refused(&[b""]), WriteError::KeySize { bytes: 0 }));
-    assert!(matches!(refused(&[&[1; MAX_KEY_BYTES + 1]]), WriteError::KeySize { .. }));
+    assert!(matches!(refused(&[&vec![1; MAX_KEY_BYTES + 1]]), WriteError::KeySize { .. }));
     assert!(matches!(refused(&[b"b", b"a"]), WriteError::KeyOrder { .. }));
     assert!(matches!(refused(&[b"a", b"a"]), WriteError::KeyOrder { .. }));
 }

@@ -124,7 +124,12 @@ impl PbMaintenanceService for MaintenanceService {
         request: Request<PbDefragmentRequest>,
     ) -> Result<Response<PbDefragmentResponse>, Status> {
         self.shared.check_admin(&request).map_err(convert::maintenance_status)?;
-        Err(Status::unimplemented("the embedded store replaces its log by a snapshot by itself"))
+        if self.shared.defragment().await.map_err(convert::status)? {
+            // etcd's has no header either.
+            Ok(Response::new(PbDefragmentResponse { header: None }))
+        } else {
+            Err(Status::resource_exhausted("the log cannot be written anew: see the store's log for the reason"))
+        }
     }
 
     async fn hash(&self, request: Request<PbHashRequest>) -> Result<Response<PbHashResponse>, Status> {

@@ -40,7 +40,7 @@ pub(super) fn stream(shared: Arc<Shared>, room: OwnedSemaphorePermit) -> Pin<Box
 fn send(export: &Export, pieces: &Sender<Piece>) -> Result<(), Status> {
     let failed = |error: flota_bolt::WriteError| Status::internal(format!("the snapshot cannot be made: {error}"));
     let left = export.size().map_err(failed)?;
-    let mut out = Pieces { pieces, left, buffer: Vec::with_capacity(PIECE_BYTES), hash: Context::new(&SHA256) };
+    let mut out = Pieces { to: pieces, left, buffer: Vec::with_capacity(PIECE_BYTES), hash: Context::new(&SHA256) };
     export.write(&mut out).map_err(failed)?;
     out.flush().map_err(|error| failed(error.into()))?;
     let hash = out.hash.finish().as_ref().to_vec();
@@ -50,7 +50,7 @@ fn send(export: &Export, pieces: &Sender<Piece>) -> Result<(), Status> {
 
 /// Cuts what is written into pieces.
 struct Pieces<'a> {
-    pieces: &'a Sender<Piece>,
+    to: &'a Sender<Piece>,
     /// Bytes that have not been sent.
     left: u64,
     buffer: Vec<u8>,
@@ -75,6 +75,6 @@ impl Write for Pieces<'_> {
         self.hash.update(&blob);
         self.left -= blob.len() as u64;
         let piece = PbSnapshotResponse { remaining_bytes: self.left, blob, ..PbSnapshotResponse::default() };
-        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.to.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

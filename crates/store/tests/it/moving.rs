@@ -12,19 +12,22 @@ use flota_store::{RestoreError, restore, status};
 use crate::real_etcd::RealEtcd;
 use crate::support::{Served, soon};
 
+/// Key, value, create and mod revision, version, lease.
+type Facts = (Vec<u8>, Vec<u8>, i64, i64, i64, i64);
+
 /// Everything that a client can find out.
 #[derive(Debug, PartialEq)]
 struct Picture {
     revision: i64,
     hash: u32,
     compacted: i64,
-    /// All keys at each revision from the compaction on: key, value, create and mod revision, version, lease.
-    keys: Vec<Vec<(Vec<u8>, Vec<u8>, i64, i64, i64, i64)>>,
+    /// All keys at each revision from the compaction on.
+    keys: Vec<Vec<Facts>>,
     /// Id, seconds granted, keys.
     leases: Vec<(i64, i64, Vec<Vec<u8>>)>,
     /// Users and their roles.
     users: Vec<(String, Vec<String>)>,
-    permissions: String,
+    permissions: Vec<String>,
 }
 
 async fn picture(client: &mut Client) -> Picture {
@@ -53,9 +56,9 @@ async fn picture(client: &mut Client) -> Picture {
     for user in client.user_list().await.unwrap().users() {
         users.push((user.clone(), client.user_get(user.as_str()).await.unwrap().roles().to_vec()));
     }
-    let mut permissions = String::new();
+    let mut permissions = Vec::new();
     for role in client.role_list().await.unwrap().roles() {
-        permissions += &format!("{role}: {:?}\n", client.role_get(role.as_str()).await.unwrap().permissions());
+        permissions.push(format!("{role}: {:?}", client.role_get(role.as_str()).await.unwrap().permissions()));
     }
     Picture { revision, hash: hashed.hash(), compacted: hashed.compact_version(), keys, leases, users, permissions }
 }
@@ -201,7 +204,7 @@ async fn a_snapshot_is_of_one_revision_while_writes_go_on() {
         let values = ["left", "right"].map(|key| (key, reader.clone()));
         let mut found = Vec::new();
         for (key, mut reader) in values {
-            found.extend(reader.get(key, None).await.unwrap().kvs().first().map(|kv| kv.mod_revision()));
+            found.extend(reader.get(key, None).await.unwrap().kvs().first().map(etcd_client::KeyValue::mod_revision));
         }
         assert!(found.len() < 2 || found[0] == found[1], "{found:?}");
         reader.put("goes on", "", None).await.unwrap();
@@ -238,4 +241,25 @@ async fn a_file_that_is_not_whole_is_refused_and_nothing_is_left() {
     // An empty directory is as good as none, one with something in it is not.
     restore(&file, &to).unwrap();
     assert!(matches!(restore(&file, &to), Err(RestoreError::NotEmpty { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defragment_replaces_the_log_by_a_snapshot_before_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Served::start(dir.path()).await;
+    let mut client = ours.client().await;
+    for n in 0..50 {
+        client.put("a", vec![n; 10_000], None).await.unwrap();
+    }
+    client.compact(51, None).await.unwrap();
+    let size = |mut client: Client| async move { client.status().await.unwrap().db_size() };
+    let before = size(client.clone()).await;
+    etcdctl(&["--endpoints", &ours.addr.to_string(), "defrag"]);
+    let after = size(client.clone()).await;
+    assert!(before > 500_000 && after < 50_000, "{before} {after}");
+    client.put("b", "1", None).await.unwrap();
+    ours.close().await;
+    let again = Served::start(dir.path()).await;
+    assert_eq!(again.client().await.get("a", None).await.unwrap().kvs()[0].value(), vec![49; 10_000]);
+    again.close().await;
 }

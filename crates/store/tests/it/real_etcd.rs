@@ -13,14 +13,15 @@ use crate::support::{PATIENCE, free_addr};
 pub struct RealEtcd {
     child: Child,
     pub addr: SocketAddr,
-    _dir: Option<TempDir>,
+    /// Removed with this value.
+    dir: Option<TempDir>,
 }
 
 impl RealEtcd {
     pub fn start() -> RealEtcd {
         let dir = tempfile::tempdir().unwrap();
         let mut etcd = RealEtcd::start_in(&dir.path().join("etcd"));
-        etcd._dir = Some(dir);
+        etcd.dir = Some(dir);
         etcd
     }
 
@@ -38,7 +39,7 @@ impl RealEtcd {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let etcd = RealEtcd { child, addr, _dir: None };
+        let etcd = RealEtcd { child, addr, dir: None };
         let start = Instant::now();
         while !etcd.is_healthy() {
             assert!(start.elapsed() < PATIENCE, "etcd does not become healthy");
