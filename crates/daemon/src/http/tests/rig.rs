@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flota_etcd::{ClientConfig, Committed, StoreClient};
@@ -11,6 +11,8 @@ use flota_registry::{
     ScheduledUnit, TargetState, Txn, UnitStates, campaign, commit_schedules, publish_report, put_machine,
 };
 use flota_store::{Listen, Store, StoreConfig};
+use flota_systemd::Systemd;
+use flota_systemd::fake::FakeSystemd;
 use flota_unit::{UnitFile, UnitName};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::{Api, serve};
 use crate::session::Link;
-use crate::tasks::registrations::Handle;
+use crate::tasks::Clock;
+use crate::tasks::registrations::{Connect, Handle, RegistrationsTask, RuntimeFile};
 
 /// Every wait of a test ends with this.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,8 +39,28 @@ pub fn machine(number: u32) -> MachineId {
     format!("{number:032x}").parse().unwrap()
 }
 
+/// The task behind `/v1/registrations`, with a systemd of its own.
+fn start_registrations(
+    fake: &FakeSystemd,
+    dir: &Path,
+    link: &watch::Sender<Option<Link>>,
+    stop: &CancellationToken,
+) -> Handle {
+    let fake = fake.clone();
+    let connect: Connect = Box::new(move || {
+        let fake = fake.clone();
+        Box::pin(async move { Systemd::connect_to(fake.connect().await.unwrap()).await })
+    });
+    let (handle, requests) = Handle::new();
+    let (file, boot_id) = (RuntimeFile::new(dir), "b".to_owned());
+    let task = RegistrationsTask { link: link.subscribe(), clock: Clock::start(), file, boot_id, connect };
+    tokio::spawn(task.run(requests, stop.clone()));
+    handle
+}
+
 pub struct Rig {
     pub store: StoreClient,
+    pub systemd: FakeSystemd,
     store_address: SocketAddr,
     pub socket: PathBuf,
     pub link: watch::Sender<Option<Link>>,
@@ -70,11 +93,22 @@ impl Rig {
         let link = watch::Sender::new(Some(Link { client: store.clone(), lease }));
         let leader = watch::Sender::new(Some(machine(1)));
         let generation = watch::Sender::new(7);
-        let (registrations, _) = Handle::new();
+        let fake = FakeSystemd::default();
+        let registrations = start_registrations(&fake, dir.path(), &link, &stop);
         let (leader, generation) = (leader.subscribe(), generation.subscribe());
         let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, stop.clone());
         tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
-        Rig { store, store_address, socket, link, lease, fence: Fence { mod_revision: led }, stop, _dir: dir }
+        Rig {
+            store,
+            systemd: fake,
+            store_address,
+            socket,
+            link,
+            lease,
+            fence: Fence { mod_revision: led },
+            stop,
+            _dir: dir,
+        }
     }
 
     /// Another daemon's API, not served.

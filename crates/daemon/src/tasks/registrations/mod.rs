@@ -9,4 +9,6 @@ mod witness;
 
 pub use file::RuntimeFile;
 pub use task::{Handle, RegistrationsTask, Unanswered};
+#[cfg(test)]
+pub use witness::Connect;
 pub use witness::system_bus;
