@@ -53,8 +53,11 @@ enum Action {
         which: usize,
         heard: bool,
     },
-    /// systemd answers the next question, or its next signal arrives.
-    Systemd,
+    /// systemd sends its next signal or looks at the next question; `answer`: an answer of its arrives, if one is on its
+    /// way. Answers keep their order, signals may overtake them.
+    Systemd {
+        answer: bool,
+    },
     Time {
         millis: u64,
     },
@@ -74,7 +77,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..4u8).prop_map(|key| Action::ForeignGone { key }),
         1 => any::<bool>().prop_map(|reach| Action::Crash { reach }),
         8 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(which, heard)| Action::Call { which, heard }),
-        6 => Just(Action::Systemd),
+        6 => any::<bool>().prop_map(|answer| Action::Systemd { answer }),
         3 => (1..20_000u64).prop_map(|millis| Action::Time { millis }),
     ]
 }
@@ -103,6 +106,7 @@ struct World {
     last_ticket: u64,
     units: BTreeMap<UnitName, (&'static str, &'static str, u32)>,
     work: VecDeque<Work>,
+    answers: VecDeque<Event>,
     calls: Vec<Effect>,
     promises: BTreeMap<UnitName, Promise>,
 }
@@ -121,6 +125,7 @@ impl World {
             last_ticket: 0,
             units: units.into(),
             work: VecDeque::new(),
+            answers: VecDeque::new(),
             calls: Vec::new(),
             promises: BTreeMap::new(),
         };
@@ -196,6 +201,7 @@ impl World {
                     }
                 }
                 self.work.clear();
+                self.answers.clear();
                 self.boot();
             }
             Action::Call { which, heard } if !self.calls.is_empty() => {
@@ -203,7 +209,7 @@ impl World {
                 self.call(&call, heard);
             }
             Action::Call { .. } => {}
-            Action::Systemd => self.systemd(),
+            Action::Systemd { answer } => self.systemd(answer),
             Action::Time { millis } => {
                 self.now += millis;
                 self.tell(Event::Tick);
@@ -227,32 +233,38 @@ impl World {
         }
     }
 
-    fn systemd(&mut self) {
+    fn systemd(&mut self, answer: bool) {
+        if let Some(event) = answer.then(|| self.answers.pop_front()).flatten() {
+            return self.hear(event);
+        }
         match self.work.pop_front() {
             None => {}
             Some(Work::Signal(unit)) => drop(self.tell(Event::Changed(Some(vec![unit])))),
             Some(Work::Look(units)) => {
                 let lives = units.iter().map(|unit| self.life(unit)).collect();
-                self.tell(Event::Observed(lives));
+                self.answers.push_back(Event::Observed(lives));
             }
-            Some(Work::Register { unit, key, value }) => self.register(unit, key, value),
+            Some(Work::Register { unit, key, value }) => {
+                self.last_ticket += 1;
+                let (ticket, life) = (Ticket(self.last_ticket), self.life(&unit));
+                self.answers.push_back(Event::Register(Register { ticket, life, key, value, ttl: None }));
+            }
         }
     }
 
-    fn register(&mut self, unit: UnitName, key: String, value: Vec<u8>) {
-        let life = self.life(&unit);
-        let (invocation, alive) = (life.invocation.clone(), life.is_alive());
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let request = Register { ticket, life, key: key.clone(), value: value.clone(), ttl: None };
+    /// An answer of systemd arrives. What is registered without a refusal is promised.
+    fn hear(&mut self, event: Event) {
+        let Event::Register(request) = event else { return drop(self.tell(event)) };
+        let Register { ticket, life, key, value, .. } = request.clone();
         let answers = self.tell(Event::Register(request));
         if answers.iter().any(|(to, outcome)| *to == ticket && matches!(outcome, Outcome::Refused(_))) {
             return;
         }
-        assert!(alive, "a key for a unit that is not up");
-        let promise = self.promises.entry(unit).or_insert(Promise { invocation: String::new(), keys: BTreeMap::new() });
-        if promise.invocation != invocation {
-            *promise = Promise { invocation, keys: BTreeMap::new() };
+        assert!(life.is_alive(), "a key for a unit that is not up");
+        let fresh = || Promise { invocation: String::new(), keys: BTreeMap::new() };
+        let promise = self.promises.entry(life.unit).or_insert_with(fresh);
+        if promise.invocation != life.invocation {
+            *promise = Promise { invocation: life.invocation, keys: BTreeMap::new() };
         }
         promise.keys.insert(key, value);
     }
@@ -310,8 +322,8 @@ impl World {
     fn settle(&mut self) {
         self.act(Action::StoreUp);
         for _ in 0..200 {
-            while !self.work.is_empty() {
-                self.systemd();
+            while !self.work.is_empty() || !self.answers.is_empty() {
+                self.systemd(true);
             }
             while let Some(call) = self.calls.pop() {
                 self.call(&call, true);
