@@ -90,9 +90,12 @@ enum Work {
 }
 
 /// What must be in the store as long as the unit's life lasts.
+#[derive(Default)]
 struct Promise {
     invocation: String,
     keys: BTreeMap<String, Vec<u8>>,
+    /// Those that somebody else has overwritten since: they may be there or not.
+    overwritten: BTreeSet<String>,
 }
 
 struct World {
@@ -190,7 +193,7 @@ impl World {
                 self.leases.clear();
                 self.store.retain(|_, (_, lease)| *lease == FOREIGN);
             }
-            Action::Foreign { key } => drop(self.store.insert(format!("/{key}"), (b"foreign".to_vec(), FOREIGN))),
+            Action::Foreign { key } => self.overwrite(format!("/{key}")),
             Action::ForeignGone { key } => {
                 self.store.retain(|name, (_, lease)| *name != format!("/{key}") || *lease != FOREIGN);
             }
@@ -222,6 +225,15 @@ impl World {
         let (_, _, invocation) = self.units[&unit];
         self.units.insert(unit.clone(), (active, sub, invocation + lives));
         self.work.push_back(Work::Signal(unit));
+    }
+
+    fn overwrite(&mut self, key: String) {
+        let before = self.store.insert(key.clone(), (b"foreign".to_vec(), FOREIGN));
+        if before.is_some_and(|(_, lease)| lease != FOREIGN) {
+            for promise in self.promises.values_mut() {
+                promise.overwritten.insert(key.clone());
+            }
+        }
     }
 
     fn remove(&mut self, unit: UnitName, key: String) {
@@ -261,11 +273,11 @@ impl World {
             return;
         }
         assert!(life.is_alive(), "a key for a unit that is not up");
-        let fresh = || Promise { invocation: String::new(), keys: BTreeMap::new() };
-        let promise = self.promises.entry(life.unit).or_insert_with(fresh);
+        let promise = self.promises.entry(life.unit).or_default();
         if promise.invocation != life.invocation {
-            *promise = Promise { invocation: life.invocation, keys: BTreeMap::new() };
+            *promise = Promise { invocation: life.invocation, ..Promise::default() };
         }
+        promise.overwritten.remove(&key);
         promise.keys.insert(key, value);
     }
 
@@ -341,7 +353,7 @@ impl World {
             life.is_alive() && life.invocation == promise.invocation
         };
         for (unit, promise) in self.promises.iter().filter(|(unit, promise)| kept(unit, promise)) {
-            for (key, value) in &promise.keys {
+            for (key, value) in promise.keys.iter().filter(|(key, _)| !promise.overwritten.contains(*key)) {
                 let there = self.store.get(key);
                 let found = there.is_some_and(|(there, lease)| there == value || *lease == FOREIGN);
                 assert!(found, "{unit} is up and its key {key} is {there:?} instead of {value:?}");
