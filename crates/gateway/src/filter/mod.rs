@@ -15,6 +15,7 @@ mod watch;
 
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
 use flota_etcd::Upstream;
+use flota_etcd::server::{ElectionServer, LockServer};
 use tonic::service::Routes;
 
 pub use store::FilteredStore;
@@ -24,20 +25,19 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 /// The etcd v3 services of a gateway that clients reach at `own_url`.
 pub fn routes(store: &FilteredStore, own_url: &str) -> Routes {
-    let mut routes =
-        Routes::new(PbKvServer::new(kv::KvFilter::new(store)).max_decoding_message_size(MAX_REQUEST_BYTES))
-            .add_service(
-                PbWatchServer::new(watch::WatchFilter::new(store)).max_decoding_message_size(MAX_REQUEST_BYTES),
-            )
-            .add_service(
-                PbLeaseServer::new(lease::LeaseFilter::new(store)).max_decoding_message_size(MAX_REQUEST_BYTES),
-            )
-            .add_service(PbClusterServer::new(cluster::ClusterFilter::new(store, own_url)))
-            .add_service(PbMaintenanceServer::new(maintenance::MaintenanceFilter::new(store)));
-    let router = std::mem::take(routes.axum_router_mut());
+    let kv = PbKvServer::new(kv::KvFilter::new(store)).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let watch = PbWatchServer::new(watch::WatchFilter::new(store)).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let mut basic = Routes::new(kv)
+        .add_service(watch)
+        .add_service(PbLeaseServer::new(lease::LeaseFilter::new(store)))
+        .add_service(PbClusterServer::new(cluster::ClusterFilter::new(store, own_url)))
+        .add_service(PbMaintenanceServer::new(maintenance::MaintenanceFilter::new(store)));
+    let router = std::mem::take(basic.axum_router_mut());
     let store = store.clone();
-    *routes.axum_router_mut() = router.fallback(move |request| other::answer(store.clone(), request));
-    routes
+    *basic.axum_router_mut() = router.fallback(move |request| other::answer(store.clone(), request));
+    // Locks and elections are made of the others: what these refuse, they refuse.
+    let filtered = Upstream::new(basic.clone().prepare());
+    basic.add_service(LockServer::new(filtered.clone())).add_service(ElectionServer::new(filtered))
 }
 
 /// The same as something to call, for what speaks other protocols above it.

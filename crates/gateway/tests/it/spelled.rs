@@ -1,5 +1,7 @@
 //! Every spelling of a request for the cluster's own keys, over gRPC and over the JSON gateway (promise P9).
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use etcd_client::proto::{
@@ -139,6 +141,29 @@ async fn no_spelling_over_grpc_reaches_the_clusters_keys_in_debians_etcd() {
     check(Backend::etcd().await).await;
 }
 
+/// Their keys are `NAME/LEASE`, and the oldest key below `NAME/` holds.
+async fn locks_and_elections(gateway: SocketAddr) {
+    for name in ["/flota", "/flota/", "/flota/v1", "/flota/v1/leader"] {
+        let name = STANDARD.encode(name);
+        for (path, body) in [
+            ("/v3/lock/lock", format!(r#"{{"name":"{name}"}}"#)),
+            ("/v3/election/campaign", format!(r#"{{"name":"{name}","value":"eA=="}}"#)),
+            ("/v3/election/leader", format!(r#"{{"name":"{name}"}}"#)),
+            ("/v3/lock/unlock", format!(r#"{{"key":"{}"}}"#, STANDARD.encode(OWN[1]))),
+            ("/v3/election/resign", format!(r#"{{"leader":{{"name":"{name}","key":"{}"}}}}"#, STANDARD.encode(OWN[1]))),
+        ] {
+            let (status, answer) = http(gateway, "POST", path, &body).await;
+            assert!(status >= 400 && answer.contains("permission denied"), "{path} {body}: {status} {answer}");
+        }
+    }
+    let name = STANDARD.encode("/locks/mine");
+    let (status, answer) = http(gateway, "POST", "/v3/lock/lock", &format!(r#"{{"name":"{name}"}}"#)).await;
+    assert_eq!(status, 200, "{answer}");
+    let key = answer.split(r#""key":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let (status, answer) = http(gateway, "POST", "/v3/lock/unlock", &format!(r#"{{"key":"{key}"}}"#)).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
 /// Method and body of requests to the JSON gateway, `KEY` and `END` in base64 to come.
 const JSON: [(&str, &str); 10] = [
     ("/v3/kv/range", r#"{"key":"KEY","range_end":"END"}"#),
@@ -169,6 +194,7 @@ async fn no_spelling_over_json_reaches_the_clusters_keys() {
             assert!(!answer.contains(&STANDARD.encode("secret")), "{path} {body}: {answer}");
         }
     }
+    locks_and_elections(served.address).await;
     let (status, answer) = http(served.address, "POST", "/v3/kv/range", r#"{"key":"AA==","range_end":"AA=="}"#).await;
     assert!(status == 200 && answer.contains(r#""count":"4""#), "{answer}");
     let watch = format!(r#"{{"create_request":{{"key":"{}","start_revision":"1"}}}}"#, STANDARD.encode(OWN[1]));

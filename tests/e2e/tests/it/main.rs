@@ -6,6 +6,7 @@
 
 mod daemon_faults;
 mod flow;
+mod gateway;
 mod input;
 mod never_kill;
 mod power;

@@ -5,7 +5,6 @@
 
 mod keys;
 mod lease;
-mod names;
 mod range;
 mod refusal;
 mod txn;
@@ -16,7 +15,6 @@ mod tests;
 
 pub use keys::{Beside, Keys, beside, is_reserved};
 pub use lease::{KeepAlivePolicy, NO_LEASE, check_grant, check_lease, masked, visible_leases, visible_time_to_live};
-pub use names::{check_key, check_name};
 pub use range::{RangePlan, range};
 pub use refusal::Refusal;
 pub use txn::{TxnPlan, delete, put, txn};

@@ -157,26 +157,6 @@ fn an_order_that_etcd_does_not_know_is_refused() {
 }
 
 #[test]
-fn names_whose_keys_are_reserved_are_refused() {
-    for (name, passes) in [
-        ("/flota", false),
-        ("/flota/", false),
-        ("/flota/v1/leader", false),
-        // Its turn would be read from everything under `/`.
-        ("", false),
-        ("/", true),
-        ("/flot", true),
-        ("/flotae", true),
-        ("flota", true),
-        ("my-lock", true),
-    ] {
-        assert_eq!(check_name(name.as_bytes()).is_ok(), passes, "{name}");
-    }
-    assert!(check_key(b"/my-lock/123").is_ok());
-    assert!(check_key(b"/flota/123").is_err());
-}
-
-#[test]
 fn keep_alives_of_reserved_leases_are_answered_in_their_turn() {
     let own = LeaseId::own(7).0;
     let mut policy = KeepAlivePolicy::default();
