@@ -3,6 +3,9 @@
 //! It turns the registry's [`flota_registry::Txn`], prefixes and watch events into etcd v3 calls, the same whether
 //! the store is the embedded one or a real etcd. Every call is bounded in time; nothing is retried here, because
 //! only the caller knows what a retry means.
+//!
+//! Beside the client stands what servers of etcd v3 share, the store and the discovery gateway: connections, the JSON API
+//! ([`json`]), and locks and elections ([`server`]), all over an [`Upstream`].
 
 mod client;
 mod config;

@@ -1,4 +1,4 @@
-//! IO. The embedded store: the mvcc state machine on an append-only log, served as etcd v3 over gRPC.
+//! IO. The embedded store: the mvcc state machine on an append-only log, served as etcd v3: gRPC, JSON and metrics on one port.
 //!
 //! In: etcd v3 requests on unix, TCP and TLS sockets. Out: answers and watch events, never before what they tell is on disk.
 //!

@@ -99,6 +99,34 @@ async fn half_open_streams_cost_others_nothing() {
     served.close().await;
 }
 
+/// A client whose machine has died says nothing, and answers no ping: the server finds out by itself.
+#[tokio::test]
+async fn a_connection_that_answers_no_ping_is_closed_and_one_that_pings_is_answered() {
+    const PING_INTERVALS: Duration = Duration::from_secs(60);
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::start(dir.path()).await;
+    let greeting = [PREFACE, &frame(4, 0, 0, &[])].concat();
+    let mut silent = TcpStream::connect(served.addr).await.unwrap();
+    silent.write_all(&greeting).await.unwrap();
+    let mut pinging = TcpStream::connect(served.addr).await.unwrap();
+    pinging.write_all(&greeting).await.unwrap();
+    for n in 0..20 {
+        pinging.write_all(&frame(6, 0, 0, &[n; 8])).await.unwrap();
+        let answer = frame(6, 1, 0, &[n; 8]);
+        let mut found: Vec<u8> = Vec::new();
+        while !found.windows(answer.len()).any(|window| window == answer) {
+            let mut more = [0; 256];
+            let count = soon(pinging.read(&mut more)).await.unwrap();
+            assert!(count > 0, "ping {n} ends the connection");
+            found.extend(&more[..count]);
+        }
+    }
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(PING_INTERVALS, silent.read_to_end(&mut said)).await;
+    assert!(ended.is_ok(), "the silent connection is kept");
+    served.close().await;
+}
+
 /// Resident memory of a process, in bytes.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
