@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod demo;
 mod http;
 mod lab;
@@ -25,6 +26,9 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
     --no-lab                      without what needs root and lab machines
     --lab-only                    only that
   cargo xtask ci                the same as `test`, with the versions of all tools first
+  cargo xtask conformance       suites that others wrote for etcd, against the embedded store: the quick ones of them
+    NAME...                       only these; --all: all of them
+    --etcd                        against Debian's etcd instead
   cargo xtask tidy              the house rules alone
   cargo xtask bench flow        measures the budgets of docs/benchmarks.md on lab machines: one unit's way
   cargo xtask bench api         the same for 5,000 units as clients see them
@@ -57,6 +61,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["test", "--no-lab"] => test::run(test::Scope::NoLab),
         ["test", "--lab-only"] => test::run(test::Scope::LabOnly),
         ["ci"] => ci::run(),
+        ["conformance", options @ ..] => conformance::run(&conformance::Options::parse(options)?),
         ["tidy"] => tidy::run(),
         ["bench", "flow", options @ ..] => bench::run(bench::What::Flow, &bench::Options::parse(options)?),
         ["bench", "api", options @ ..] => bench::run(bench::What::Api, &bench::Options::parse(options)?),

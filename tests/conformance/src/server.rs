@@ -1,0 +1,112 @@
+//! A store in a process of its own, on a free port of loopback.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The longest that a store may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Debian's etcd.
+    Etcd,
+    /// The embedded store of the program under test.
+    Flota,
+}
+
+/// A running store; killed with this value, and its data removed.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    addr: SocketAddr,
+    peer: SocketAddr,
+    child: Child,
+    dir: TempDir,
+}
+
+impl Server {
+    /// Starts an empty store, its data in memory: what a disk does is not what is compared.
+    pub fn start(kind: Kind) -> Server {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let (addr, peer) = (free_addr(), free_addr());
+        let child = spawn(kind, addr, peer, dir.path());
+        wait_for(addr);
+        Server { kind, addr, peer, child, dir }
+    }
+
+    /// Which store it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same data and address.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.kind, self.addr, self.peer, self.dir.path());
+        wait_for(self.addr);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(kind: Kind, addr: SocketAddr, peer: SocketAddr, dir: &Path) -> Child {
+    let mut command = match kind {
+        Kind::Etcd => Command::new("etcd"),
+        Kind::Flota => Command::new(flota()),
+    };
+    if kind == Kind::Flota {
+        command.args(["store", "serve"]);
+    }
+    command.arg("--data-dir").arg(dir.join("data"));
+    let (client, peer) = (format!("http://{addr}"), format!("http://{peer}"));
+    command.args(["--name", "one", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    command.args(["--initial-cluster", &format!("one={peer}")]);
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap_or_else(|error| panic!("{kind:?}: {error}"))
+}
+
+fn wait_for(addr: SocketAddr) {
+    let start = Instant::now();
+    while TcpStream::connect(addr).is_err() {
+        assert!(start.elapsed() < START, "nothing listens on {addr}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `$FLOTA_BIN`, or what cargo has built beside the test program.
+fn flota() -> PathBuf {
+    if let Some(path) = std::env::var_os("FLOTA_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().unwrap();
+    let path = own.ancestors().nth(2).unwrap().join("flota");
+    assert!(path.exists(), "no {}: build it, or name the program in FLOTA_BIN", path.display());
+    path
+}
+
+fn free_addr() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+}
