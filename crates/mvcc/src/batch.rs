@@ -72,9 +72,8 @@ impl<'a> Batch<'a> {
         self.check_alarms(request)?;
         let response = match request {
             Request::Put(put) => {
-                // Etcd looks at the lease first here, and last in a transaction.
-                self.check_lease(put)?;
-                self.check_put_state(put)?;
+                // A put of its own looks at the lease first, one in a transaction last; so does etcd.
+                self.check_lease(put).and_then(|()| self.check_previous(put))?;
                 Response::Put(self.put(put))
             }
             Request::Delete(delete) => Response::Delete(self.delete(delete)),
@@ -129,21 +128,25 @@ impl<'a> Batch<'a> {
         }
     }
 
-    pub(crate) fn check_put_state(&self, put: &PutRequest) -> Result<(), Error> {
-        if (put.ignore_value || put.ignore_lease) && self.view().get(&put.key).is_none() {
-            return Err(Error::KeyNotFound);
-        }
-        self.check_lease(put)
+    /// `ignore_value` and `ignore_lease` need something to keep.
+    pub(crate) fn check_previous(&self, put: &PutRequest) -> Result<(), Error> {
+        let keeps = put.ignore_value || put.ignore_lease;
+        if keeps && self.view().get(&put.key).is_none() { Err(Error::KeyNotFound) } else { Ok(()) }
     }
 
-    fn check_lease(&self, put: &PutRequest) -> Result<(), Error> {
+    /// A key can only be attached to a lease that exists.
+    pub(crate) fn check_lease(&self, put: &PutRequest) -> Result<(), Error> {
         match put.lease {
             Some(id) if self.lease_ttl(id).is_none() => Err(Error::LeaseNotFound),
             _ => Ok(()),
         }
     }
 
+    /// Inside a transaction a revision below 0 is not "now": etcd takes it for one that is compacted, if any is.
     pub(crate) fn check_read(&self, range: &RangeRequest) -> Result<(), Error> {
+        if range.revision < self.compacted && range.revision != 0 {
+            return Err(Error::Compacted);
+        }
         check_revision(range.revision, self.compacted, self.revision)
     }
 

@@ -20,28 +20,48 @@ impl Batch<'_> {
     /// [`check`], and so has its caller.
     pub(crate) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnResponse, Error> {
         let path = decide(self.view(), txn);
-        self.check_branch(txn, &path)?;
+        // etcd looks at all puts before it looks at any range: that decides which error is told.
+        self.check_branch(txn, &path, Self::check_put_op)?;
+        self.check_branch(txn, &path, Self::check_range_op)?;
         let mut response = self.run(txn, &path);
         response.revision = self.header_revision();
         Ok(response)
     }
 
     /// Checks the chosen operations against the state; the rules of `check` make sure that none spoils a later one.
-    fn check_branch(&self, txn: &TxnRequest, path: &Path) -> Result<(), Error> {
+    /// `one` sees each of them but the transactions inside, whose operations it sees instead.
+    fn check_branch(
+        &self,
+        txn: &TxnRequest,
+        path: &Path,
+        one: fn(&Self, &TxnOp) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut inner = path.inner.iter();
         for op in branch(txn, path.succeeded) {
             match op {
-                TxnOp::Range(range) => self.check_read(range)?,
-                TxnOp::Put(put) => self.check_put_state(put)?,
-                TxnOp::Delete(_) => {}
                 TxnOp::Txn(txn) => {
                     if let Some(path) = inner.next() {
-                        self.check_branch(txn, path)?;
+                        self.check_branch(txn, path, one)?;
                     }
                 }
+                op => one(self, op)?,
             }
         }
         Ok(())
+    }
+
+    fn check_put_op(&self, op: &TxnOp) -> Result<(), Error> {
+        match op {
+            TxnOp::Put(put) => self.check_previous(put).and_then(|()| self.check_lease(put)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_range_op(&self, op: &TxnOp) -> Result<(), Error> {
+        match op {
+            TxnOp::Range(range) => self.check_read(range),
+            _ => Ok(()),
+        }
     }
 
     fn run(&mut self, txn: &TxnRequest, path: &Path) -> TxnResponse {

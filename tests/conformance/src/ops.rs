@@ -214,13 +214,30 @@ fn delete() -> impl Strategy<Value = pb::PbDeleteRequest> {
     (keys(), any::<bool>()).prop_map(|((key, range_end), prev_kv)| pb::PbDeleteRequest { key, range_end, prev_kv })
 }
 
+/// Inside a transaction etcd does not see that a delete up to "the end of all keys", or of an empty range, meets a put. The
+/// embedded store sees it and refuses (docs/compat-etcd.md), so such deletes are not asked there.
+fn delete_in_txn() -> impl Strategy<Value = pb::PbDeleteRequest> {
+    delete().prop_map(|mut delete| {
+        if !delete.range_end.is_empty() && (delete.range_end == [0] || delete.range_end <= delete.key) {
+            delete.range_end.clear();
+        }
+        delete
+    })
+}
+
 fn range() -> impl Strategy<Value = pb::PbRangeRequest> {
     let order = (0..3i32, 0..5i32, prop_oneof![3 => Just(0), 2 => -1..4i64]);
     let flags = (any::<bool>(), rarely(), rarely());
     let bounds = (maybe_revision(), maybe_revision(), maybe_revision(), maybe_revision());
     let bounds = prop_oneof![2 => Just((0, 0, 0, 0)), 1 => bounds];
     (keys(), maybe_revision(), order, flags, bounds).prop_map(
-        |((key, range_end), revision, (sort_order, sort_target, limit), (serializable, keys_only, count_only), bounds)| {
+        |(
+            (key, range_end),
+            revision,
+            (sort_order, sort_target, limit),
+            (serializable, keys_only, count_only),
+            bounds,
+        )| {
             pb::PbRangeRequest {
                 key,
                 range_end,
@@ -260,19 +277,20 @@ fn compare() -> impl Strategy<Value = pb::PbCompare> {
 fn txn() -> impl Strategy<Value = pb::PbTxnRequest> {
     let leaf = prop_oneof![
         3 => put().prop_map(pb::PbTxnOpRequest::RequestPut),
-        1 => delete().prop_map(pb::PbTxnOpRequest::RequestDeleteRange),
+        1 => delete_in_txn().prop_map(pb::PbTxnOpRequest::RequestDeleteRange),
         2 => range().prop_map(pb::PbTxnOpRequest::RequestRange),
     ];
-    let op = leaf.prop_recursive(2, 8, 3, |inner| {
-        txn_of(inner).prop_map(pb::PbTxnOpRequest::RequestTxn)
-    });
+    let op = leaf.prop_recursive(2, 8, 3, |inner| txn_of(inner).prop_map(pb::PbTxnOpRequest::RequestTxn));
     txn_of(op)
 }
 
 fn txn_of(op: impl Strategy<Value = pb::PbTxnOpRequest> + Clone + 'static) -> impl Strategy<Value = pb::PbTxnRequest> {
     let ops = |most| vec(op.clone().prop_map(|op| pb::PbTxnRequestOp { request: Some(op) }), 0..most);
-    (vec(compare(), 0..3), ops(4), ops(3))
-        .prop_map(|(compare, success, failure)| pb::PbTxnRequest { compare, success, failure })
+    (vec(compare(), 0..3), ops(4), ops(3)).prop_map(|(compare, success, failure)| pb::PbTxnRequest {
+        compare,
+        success,
+        failure,
+    })
 }
 
 fn watch() -> impl Strategy<Value = Watch> {
