@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helper fails the test")]
 
+mod checks;
 mod differential;
+mod histories;

@@ -1,0 +1,2 @@
+etcdctl put a 1
+etcdctl get a -w json

@@ -1,0 +1,5 @@
+etcdctl put a 1 >/dev/null
+for words in 'endpoint health' 'endpoint status -w table' 'member list' 'endpoint hashkv' 'alarm list' defrag; do
+    etcdctl $words >said 2>&1
+    echo "$words: $?, $(wc -l <said) lines"
+done
