@@ -53,11 +53,6 @@ impl Suite {
         Ok(Self { programs, flota: flota.context("cargo built no program `flota`")? })
     }
 
-    /// The program under test.
-    pub fn flota(&self) -> &Path {
-        &self.flota
-    }
-
     /// Runs the ignored tests of the package in `dir` (such as `crates/lab`), one at a time: each needs the machine
     /// for itself.
     pub fn run_ignored(&self, dir: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::suite::Suite;
 use crate::{packages, shell, tidy};
 
 /// Packages whose ignored tests need root or Debian packages.
-pub const ON_THE_HOST: &[&str] = &["crates/store"];
+pub const ON_THE_HOST: &[&str] = &["crates/store", "tests/conformance"];
 
 /// Packages whose ignored tests boot lab machines.
 pub const ON_MACHINES: &[&str] = &["crates/lab", "tests/e2e"];

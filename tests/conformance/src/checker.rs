@@ -165,7 +165,8 @@ fn check_time(calls: &[Call]) -> Vec<Violation> {
         newest = newest.max(*revision);
         *revision = newest;
     }
-    let known_at = |time: u64| ends.partition_point(|(end, _)| *end < time).checked_sub(1).map_or(0, |last| ends[last].1);
+    let known_at =
+        |time: u64| ends.partition_point(|(end, _)| *end < time).checked_sub(1).map_or(0, |last| ends[last].1);
     let stale = answered().filter(|(call, answer)| {
         let known = known_at(call.start);
         answer.revision < known || (wrote(&answer.found) && answer.revision == known)

@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::suite::Suite as Programs;
 use crate::{packages, shell, steps};
 use alone::Alone;
 use expected::{Expected, Verdict};
@@ -72,11 +71,8 @@ impl Options {
 /// Runs suites against the program of this workspace; an error if a test fails that the lists do not explain.
 pub fn run(options: &Options) -> Result<()> {
     packages::ensure(&[packages::BUILD, packages::TEST, packages::CONFORMANCE])?;
-    let store = if options.on_etcd {
-        "/usr/bin/etcd".to_owned()
-    } else {
-        format!("{} store serve", flota()?.display())
-    };
+    let store =
+        if options.on_etcd { "/usr/bin/etcd".to_owned() } else { format!("{} store serve", flota()?.display()) };
     run_on(&store, options)
 }
 
@@ -87,12 +83,6 @@ fn flota() -> Result<PathBuf> {
     }
     shell::run(&mut shell::cargo(["build", "--workspace", "--bin", "flota"]))?;
     Ok(shell::target_dir()?.join("debug/flota"))
-}
-
-/// The suites of every CI run, against a program that has been built.
-pub fn run_quick(programs: &Programs) -> Result<()> {
-    packages::ensure(&[packages::CONFORMANCE])?;
-    run_on(&format!("{} store serve", programs.flota().display()), &Options::default())
 }
 
 fn run_on(store: &str, options: &Options) -> Result<()> {

@@ -45,9 +45,8 @@ async fn ask(wire: &Wire, request: &Request) -> Result<Answer, Status> {
             (answer.header, Found::Deleted(answer.deleted > 0))
         }
         Request::Swap { keys, expected, value } => {
-            let op = |key: &String| pb::PbTxnRequestOp {
-                request: Some(pb::PbTxnOpRequest::RequestPut(put(key, value))),
-            };
+            let op =
+                |key: &String| pb::PbTxnRequestOp { request: Some(pb::PbTxnOpRequest::RequestPut(put(key, value))) };
             let compare = pb::PbCompare {
                 key: keys[0].as_bytes().to_vec(),
                 target: 2,
