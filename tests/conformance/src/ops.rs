@@ -131,13 +131,14 @@ pub fn sequence(length: usize) -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    // No lease is short enough to end by itself meanwhile: the two clocks are not one.
     prop_oneof![
         12 => put().prop_map(Op::Put),
         4 => delete().prop_map(Op::Delete),
         8 => range().prop_map(Op::Range),
         10 => txn().prop_map(Op::Txn),
         1 => revision().prop_map(Op::Compact),
-        2 => (lease(), select(vec![-5, 0, 1, 60, 3600, 9_000_000_000, 9_000_000_001, i64::MAX]))
+        2 => (lease(), select(vec![60, 3600, 9_000_000_000, 9_000_000_001, i64::MAX]))
             .prop_map(|(id, ttl)| Op::Grant(pb::PbLeaseGrantRequest { id: id.max(1), ttl })),
         1 => lease().prop_map(Op::Revoke),
         2 => (lease(), any::<bool>())
