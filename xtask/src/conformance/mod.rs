@@ -21,7 +21,7 @@ use outcome::Outcome;
 struct Suite {
     /// Its name on the command line, and of its list in `tests/conformance/expected/`.
     name: &'static str,
-    /// Whether it belongs to every run of `cargo xtask ci`.
+    /// Whether it runs when none is named.
     quick: bool,
     run: fn(&Alone) -> Result<Vec<Outcome>>,
 }
