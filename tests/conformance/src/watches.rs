@@ -61,7 +61,7 @@ impl Watches {
         let (shared, wake) = (Arc::clone(&received), Arc::clone(&changed));
         let reader = tokio::spawn(async move {
             while let Ok(Some(response)) = stream.message().await {
-                shared.lock().unwrap_or_else(PoisonError::into_inner).take(response);
+                shared.lock().unwrap_or_else(PoisonError::into_inner).take(&response);
                 wake.notify_waiters();
             }
             shared.lock().unwrap_or_else(PoisonError::into_inner).broken.push("the stream ended".to_owned());
@@ -106,15 +106,14 @@ impl Watches {
 }
 
 impl Received {
-    fn take(&mut self, response: pb::PbWatchResponse) {
-        let header = response.header.clone().unwrap_or_default();
+    fn take(&mut self, response: &pb::PbWatchResponse) {
+        let header = response.header.unwrap_or_default();
         let id = response.watch_id;
         if header.cluster_id == 0 || header.member_id == 0 || header.raft_term == 0 {
             self.broken.push(format!("a header without ids: {response:?}"));
         }
         if response.created {
-            let created = if response.canceled { header.revision } else { header.revision };
-            self.created.push((id, created, response.cancel_reason.clone()));
+            self.created.push((id, header.revision, response.cancel_reason.clone()));
             return;
         }
         if response.canceled {

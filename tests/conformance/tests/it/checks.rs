@@ -33,7 +33,7 @@ fn normal(text: &str, addr: &str) -> String {
         let is_quoted_term = word.parse::<u64>().is_ok() && normal.ends_with("\"raft_term\":\"");
         let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         let is_time =
-            unit.len() < word.len() && matches!(unit, "ms" | "µs") || word.contains("T") && word.ends_with('Z');
+            unit.len() < word.len() && matches!(unit, "ms" | "µs") || word.contains('T') && word.ends_with('Z');
         normal.push_str(match () {
             () if is_id => "ID",
             () if is_term || is_quoted_term => "TERM",

@@ -151,7 +151,6 @@ async fn prove(kind: Kind) {
     let end = clock.elapsed().as_nanos() as u64;
     calls.push(Call { start: end, end: end + 1, request: Request::Read, answer: Some(all) });
     let answered = calls.iter().filter(|call| call.answer.is_some()).count();
-    println!("{kind:?}: {} calls, {answered} answered, {} events, {rounds} kills", calls.len(), events.len());
     assert!(answered > 200 && events.len() > 100, "too little happened: {answered} answers");
     let violations = check(&calls, &events);
     assert!(violations.is_empty(), "{} violations, the first: {}", violations.len(), violations[0]);
