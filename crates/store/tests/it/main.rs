@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helper fails the test")]
 
 mod abuse;
+mod auth;
 mod clients;
 mod crash;
 mod disk_faults;

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use flota_store::{Listen, Store, StoreConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::*;
@@ -78,19 +81,31 @@ async fn a_stop_ends_open_watches_and_the_data_can_be_opened_again() {
 }
 
 /// An authority, and what it has signed.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub struct Authority {
+    pub issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
 
+    /// Certificate and key of a client with a name of its own, or none.
+    pub fn sign_as(&self, common_name: Option<&str>) -> (String, String) {
+        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        params.insert_extended_key_usage(ExtendedKeyUsagePurpose::ClientAuth);
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = common_name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// Certificate and key, PEM.
-    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+    pub fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.insert_extended_key_usage(usage);
         let key = KeyPair::generate().unwrap();
