@@ -63,6 +63,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Tokens cannot be made as configured.
+    #[error(transparent)]
+    AuthToken(#[from] crate::AuthTokenError),
     /// The disk failed a write or a sync: what it holds is unknown until the log is read again.
     #[error("the disk failed: {reason}; the store must be started again")]
     DiskFailed {

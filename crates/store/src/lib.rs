@@ -29,7 +29,7 @@ mod store;
 mod tls;
 mod writer;
 
-pub use auth::{AuthConfig, AuthTokenError, BCRYPT_COSTS, TokenKind};
+pub use auth::{AuthConfig, AuthTokenError, BCRYPT_COSTS, Digest, JwtConfig, SignMethod, TokenKind};
 pub use config::{Listen, StoreConfig};
 pub use error::StoreError;
 pub use etcd_file::{FileStatus, ImportError, RestoreError, Restored, restore, status};

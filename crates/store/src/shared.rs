@@ -7,13 +7,13 @@ use flota_mvcc::{Alarm, AlarmKind, AuthError, Caller, Error, LeaseId, Millis, Mv
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::StoreConfig;
 use crate::auth::{Authenticator, Credentials};
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::log::{Identity, Log, Sizes};
 use crate::metrics::Metrics;
 use crate::writer::{Job, MAX_QUEUE_BYTES};
+use crate::{StoreConfig, StoreError};
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Shared {
         queue: mpsc::Sender<Job>,
         config: StoreConfig,
         lease_seed: i64,
-    ) -> Shared {
+    ) -> Result<Shared, StoreError> {
         let hub = Hub::default();
         hub.start_at(state.revision());
-        let auth = Authenticator::new(&config.auth);
+        let auth = Authenticator::new(&config.auth)?;
         auth.follow(state.auth());
-        Shared {
+        Ok(Shared {
             identity: log.identity,
             clock,
             hub,
@@ -95,7 +95,7 @@ impl Shared {
             queue,
             queue_bytes: Arc::new(Semaphore::new(MAX_QUEUE_BYTES)),
             last_lease: AtomicI64::new(lease_seed),
-        }
+        })
     }
 
     /// The durable state.

@@ -59,7 +59,7 @@ impl Store {
         }
         let seed = random(&config.data_dir)? as i64;
         let data_dir = config.data_dir.clone();
-        let shared = Arc::new(Shared::new(state, &log, clock, queue, config, seed));
+        let shared = Arc::new(Shared::new(state, &log, clock, queue, config, seed)?);
         let spawned = Writer::spawn(Arc::clone(&shared), log, jobs);
         let writer_end = spawned.map_err(|source| StoreError::Io {
             action: "start the writer thread for",

@@ -48,6 +48,9 @@ pub enum AuthError {
     /// The token is unknown, over, or forged.
     #[error("etcdserver: invalid auth token")]
     InvalidToken,
+    /// A token cannot be signed for lack of the private key.
+    #[error("auth: token signing attempted with verify-only key")]
+    VerifyOnly,
     /// What would lock everybody out.
     #[error("etcdserver: invalid auth management")]
     InvalidManagement,

@@ -6,9 +6,10 @@ use flota_mvcc::{Auth, AuthError, Caller, Millis};
 
 use super::caller::{Credentials, Door};
 use super::common_name::common_name;
+use super::jwt::Jwt;
 use super::passwords::{Busy, Passwords};
 use super::tokens::SimpleTokens;
-use super::{AuthConfig, TokenKind};
+use super::{AuthConfig, AuthTokenError, TokenKind};
 use crate::shared::Refusal;
 
 /// Knows passwords and tokens.
@@ -18,7 +19,13 @@ pub(crate) struct Authenticator {
     /// against the state itself.
     enabled: AtomicBool,
     passwords: Passwords,
-    tokens: SimpleTokens,
+    tokens: Tokens,
+}
+
+#[derive(Debug)]
+enum Tokens {
+    Simple(SimpleTokens),
+    Jwt(Box<Jwt>),
 }
 
 impl From<Busy> for Refusal {
@@ -28,11 +35,12 @@ impl From<Busy> for Refusal {
 }
 
 impl Authenticator {
-    pub(crate) fn new(config: &AuthConfig) -> Authenticator {
+    pub(crate) fn new(config: &AuthConfig) -> Result<Authenticator, AuthTokenError> {
         let tokens = match &config.token {
-            TokenKind::Simple => SimpleTokens::new(config.token_ttl),
+            TokenKind::Simple => Tokens::Simple(SimpleTokens::new(config.token_ttl)),
+            TokenKind::Jwt(jwt) => Tokens::Jwt(Box::new(Jwt::new(jwt)?)),
         };
-        Authenticator { enabled: AtomicBool::new(false), passwords: Passwords::new(config), tokens }
+        Ok(Authenticator { enabled: AtomicBool::new(false), passwords: Passwords::new(config), tokens })
     }
 
     /// Whether callers need to be known.
@@ -49,7 +57,12 @@ impl Authenticator {
     pub(crate) fn identify(&self, credentials: &Credentials, auth: &Auth, now: Millis) -> Result<Caller, AuthError> {
         let revision = auth.revision();
         if let Some(token) = &credentials.token {
-            let name = self.tokens.user(token, auth, now).ok_or(AuthError::InvalidToken)?;
+            let told = match &self.tokens {
+                Tokens::Simple(tokens) => tokens.user(token, auth, now).map(|name| (name, revision)),
+                // As old as the token is: one from before the last change of auth will be refused.
+                Tokens::Jwt(jwt) => jwt.user(token).map(|(name, revision)| (name.into(), revision)),
+            };
+            let (name, revision) = told.ok_or(AuthError::InvalidToken)?;
             return Ok(Caller::User { name, revision });
         }
         Ok(match &credentials.door {
@@ -75,6 +88,9 @@ impl Authenticator {
 
     /// A token for a user whose password was right at this auth revision.
     pub(crate) fn assign(&self, user: &str, revision: u64, index: i64, now: Millis) -> Result<String, Refusal> {
-        self.tokens.assign(user, revision, index, now).map_err(|_| Refusal::Stopped)
+        match &self.tokens {
+            Tokens::Simple(tokens) => tokens.assign(user, revision, index, now).map_err(|_| Refusal::Stopped),
+            Tokens::Jwt(jwt) => Ok(jwt.assign(user, revision)?),
+        }
     }
 }

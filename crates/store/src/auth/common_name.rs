@@ -3,9 +3,7 @@
 use tonic::transport::CertificateDer;
 use webpki::EndEntityCert;
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT_ID: u8 = 0x06;
+use super::der::{OBJECT_ID, SEQUENCE, SET, any_element, element};
 
 /// The bytes of object id 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -33,34 +31,6 @@ fn in_subject(mut subject: &[u8]) -> Option<String> {
         subject = rest;
     }
     found
-}
-
-/// The content of the first element, which must be of this kind, and what follows it.
-fn element(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
-    let (found, content, rest) = any_element(bytes)?;
-    (found == kind).then_some((content, rest))
-}
-
-/// Kind and content of the first element, and what follows it.
-fn any_element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[kind, first], mut rest) = bytes.split_first_chunk::<2>()?;
-    let length = match first {
-        0..=0x7f => usize::from(first),
-        0x81 => {
-            let (&[length], after) = rest.split_first_chunk::<1>()?;
-            rest = after;
-            usize::from(length)
-        }
-        0x82 => {
-            let (&length, after) = rest.split_first_chunk::<2>()?;
-            rest = after;
-            usize::from(u16::from_be_bytes(length))
-        }
-        // Longer than any name that is part of a certificate that was let in.
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((kind, content, rest))
 }
 
 #[cfg(test)]

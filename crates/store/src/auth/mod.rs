@@ -6,9 +6,13 @@ mod authenticator;
 mod caller;
 mod common_name;
 mod config;
+mod der;
+mod jwt;
+mod keys;
 mod passwords;
 mod tokens;
 
 pub(crate) use authenticator::Authenticator;
 pub(crate) use caller::Credentials;
-pub use config::{AuthConfig, AuthTokenError, BCRYPT_COSTS, TokenKind};
+pub use config::{AuthConfig, AuthTokenError, BCRYPT_COSTS, JwtConfig, TokenKind};
+pub use jwt::{Digest, SignMethod};

@@ -76,7 +76,7 @@ fn auth_status(error: AuthError) -> Status {
         | AuthError::NotEnabled => Status::failed_precondition(text),
         AuthError::PermissionDenied => Status::permission_denied(text),
         AuthError::InvalidToken => Status::unauthenticated(text),
-        AuthError::NoPasswordUser => Status::unknown(text),
+        AuthError::NoPasswordUser | AuthError::VerifyOnly => Status::unknown(text),
     }
 }
 

@@ -173,13 +173,13 @@ async fn a_token_ends_when_it_is_not_used_and_with_the_password_it_was_given_for
     let dir = tempfile::tempdir().unwrap();
     let store = Guarded::start(dir.path()).await;
     enable(&mut store.client().await).await;
-    let mut root = store.user("root", "rootpw").await.unwrap();
     let mut app = store.user("app", "apppw").await.unwrap();
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         app.get("/app/a", None).await.unwrap();
     }
-    let mut idle = store.user("app", "apppw").await.unwrap();
+    let mut idle = store.user("root", "rootpw").await.unwrap();
+    let mut root = store.user("root", "rootpw").await.unwrap();
     root.user_change_password("app", "another").await.unwrap();
     refused(app.get("/app/a", None).await, "etcdserver: invalid auth token");
     refused(store.user("app", "apppw").await, "etcdserver: authentication failed");

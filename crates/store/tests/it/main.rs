@@ -4,6 +4,7 @@
 
 mod abuse;
 mod auth;
+mod auth_etcdctl;
 mod clients;
 mod crash;
 mod disk_faults;
