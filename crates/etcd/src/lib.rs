@@ -23,5 +23,5 @@ pub use config::{ClientConfig, TlsFiles};
 pub use error::EtcdError;
 pub use lease::{KeepAlive, random_number};
 pub use leased::Leased;
-pub use upstream::Upstream;
+pub use upstream::{ON_BEHALF, Upstream};
 pub use watch::{Batch, Watch};

@@ -16,6 +16,10 @@ use tower::{BoxError, Service, ServiceExt};
 /// Largest answer taken in; larger than anything a store sends (a range of 100,000 keys of 1 KiB is 100 MiB).
 const MAX_ANSWER_BYTES: usize = 1 << 30;
 
+/// Metadata by which a proxy says that it passes on what others ask: the embedded store's private door is then nobody's without a token
+/// (`docs/adr/0007-the-private-door-is-root.md`). A real etcd does not look at it.
+pub const ON_BEHALF: &str = "flota-on-behalf";
+
 /// An etcd v3 gRPC server as something that can be called; clones share it.
 #[derive(Clone, Debug)]
 pub struct Upstream {

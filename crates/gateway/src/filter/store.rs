@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbStatusRequest, PbStatusResponse};
-use flota_etcd::Upstream;
+use flota_etcd::{ON_BEHALF, Upstream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 
 /// The method that tells how the store is.
@@ -81,6 +81,7 @@ impl FilteredStore {
 /// A request to the store with what it must know of the client's.
 pub(super) fn on_behalf<Q>(metadata: &MetadataMap, message: Q) -> Request<Q> {
     let mut request = Request::new(message);
+    request.metadata_mut().insert(ON_BEHALF, MetadataValue::from_static("gateway"));
     for name in CARRIED {
         if let Some(value) = metadata.get(name) {
             request.metadata_mut().insert(name, value.clone());
@@ -104,4 +105,20 @@ fn root(error: &(dyn Error + 'static)) -> String {
         root = source;
     }
     root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_told_who_asks_and_that_it_is_somebody_else() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("token", MetadataValue::from_static("word.7"));
+        metadata.insert("cookie", MetadataValue::from_static("crumbs"));
+        let request = on_behalf(&metadata, ());
+        assert_eq!(request.metadata().get("token").unwrap(), "word.7");
+        assert!(request.metadata().contains_key(ON_BEHALF), "or an application without a token would be root");
+        assert!(!request.metadata().contains_key("cookie"));
+    }
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use flota_etcd::ON_BEHALF;
 use tonic::Request;
 use tonic::transport::CertificateDer;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
 
 /// The metadata that carries a token: first what clients of gRPC send, then what HTTP clients do.
 const TOKEN_METADATA: [&str; 2] = ["token", "authorization"];
-
-/// Metadata by which a proxy on the private door says that it speaks for others: without a token, that is for nobody.
-const BEHALF_METADATA: &str = "flota-on-behalf";
 
 /// Metadata that etcd's JSON gateway adds; the certificate is then the gateway's own.
 const GATEWAY_METADATA: &str = "grpcgateway-accept";
@@ -43,7 +41,7 @@ impl Credentials {
         let extensions = request.extensions();
         let certificates = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs();
         let door = if extensions.get::<UdsConnectInfo>().is_some() {
-            if metadata.contains_key(BEHALF_METADATA) { Door::Public } else { Door::Private }
+            if metadata.contains_key(ON_BEHALF) { Door::Public } else { Door::Private }
         } else if metadata.contains_key(GATEWAY_METADATA) {
             Door::Public
         } else {

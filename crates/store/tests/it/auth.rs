@@ -207,7 +207,7 @@ async fn the_private_door_is_root_unless_it_speaks_for_others() {
         answer.map(|answer| answer.get_ref().count).map_err(|status| status.message().to_owned())
     };
     assert_eq!(read("some", "thing").await, Ok(1));
-    assert_eq!(read("flota-on-behalf", "gateway").await, Err(NOBODY.to_owned()));
+    assert_eq!(read(flota_etcd::ON_BEHALF, "gateway").await, Err(NOBODY.to_owned()));
     assert_eq!(read("token", "madeUp.1").await, Err("etcdserver: invalid auth token".to_owned()));
     store.close().await;
 }

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
+use crate::real_etcd::RealEtcd;
 use crate::support::*;
 
 /// What is typed after `etcdctl`, one command a line; after `<<` what is typed when it asks for a password.
@@ -138,50 +137,6 @@ struct Endpoint {
     addr: SocketAddr,
 }
 
-/// A real etcd, killed with this value.
-struct Etcd {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Etcd {
-    fn start(dir: &Path) -> Etcd {
-        let (addr, peer) = (free_addr(), free_addr());
-        let (client, peer) = (format!("http://{addr}"), format!("http://{peer}"));
-        let child = Command::new("etcd")
-            .args(["--name", "one", "--data-dir"])
-            .arg(dir)
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("one={peer}"), "--logger", "zap", "--log-level", "error"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let etcd = Etcd { child, addr };
-        let start = Instant::now();
-        while !Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .args([&format!("--endpoints={addr}"), "--command-timeout=1s", "get", "x"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-        {
-            assert!(start.elapsed() < PATIENCE, "etcd does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        etcd
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Endpoint {
     /// What a command prints and how it ends, without what cannot be the same.
     fn run(&self, line: &str) -> String {
@@ -227,8 +182,8 @@ fn without_ids(text: &str) -> String {
 #[ignore = "needs etcd and etcdctl; run by cargo xtask test"]
 fn etcdctl_tells_users_and_roles_before_the_store_as_before_etcd() {
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(&dir.path().join("store"), free_addr());
-    let etcd = Etcd::start(&dir.path().join("etcd"));
+    let process = Process::start(dir.path(), free_addr());
+    let etcd = RealEtcd::start();
     let ours = Endpoint { name: "store", addr: process.addr };
     let theirs = Endpoint { name: "etcd", addr: etcd.addr };
     let mut differences = Vec::new();
