@@ -16,6 +16,13 @@ pub enum Leased {
 }
 
 impl StoreClient {
+    /// Grants a lease for keys of applications, for `ttl` in seconds. The store picks its id: none of Flota's own, so the
+    /// gateway shows it.
+    pub async fn grant_application(&self, ttl: u32) -> Result<LeaseId, EtcdError> {
+        let granted = within(CALL_TIMEOUT, self.client.lease_client().grant(ttl.into(), None)).await?;
+        Ok(LeaseId(granted.id()))
+    }
+
     /// Puts a key under a lease. A key that is so already is not written again, and wakes no watcher. One that somebody
     /// else has is overwritten if so asked, else left alone.
     pub async fn put_leased(

@@ -1,7 +1,5 @@
 //! The registrations' calls to the store, each with the event that answers it.
 
-use std::time::Duration;
-
 use flota_agent::registrations::{Effect, Event, PutResult, RenewResult};
 use flota_etcd::{EtcdError, Leased, StoreClient};
 
@@ -9,7 +7,7 @@ use flota_etcd::{EtcdError, Leased, StoreClient};
 pub async fn carry_out(client: StoreClient, effect: Effect) -> Option<Event> {
     Some(match effect {
         Effect::Grant { unit, serial, ttl } => {
-            let result = client.grant(Duration::from_secs(ttl.into())).await.map_err(|error| error.to_string());
+            let result = client.grant_application(ttl).await.map_err(|error| error.to_string());
             Event::Granted { unit, serial, result }
         }
         Effect::Put { unit, lease, key, value, overwrite } => {

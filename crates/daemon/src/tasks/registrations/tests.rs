@@ -128,6 +128,7 @@ async fn keys_go_when_their_unit_stops_fails_or_starts_anew() {
     rig.systemctl("start", "web.service").await;
     let lease = lease_of(rig.register("web.service", "/web/1", "10.0.0.1:80").await);
     assert_eq!(lease_of(rig.register("web.service", "/web/2", "x").await), lease, "one lease per unit");
+    assert!(!lease.is_own(), "applications see it");
     assert_eq!(rig.value("/web/1").await, Some(("10.0.0.1:80".to_owned(), lease)));
 
     rig.systemctl("restart", "web.service").await;
