@@ -133,7 +133,7 @@ pub enum Verb {
     /// The machines are real: each has its own systemd, Docker and address (systemd-nspawn). Needs root.
     #[command(subcommand)]
     Lab(LabVerb),
-    /// Run a store by itself
+    /// Run a store by itself, save it, restore it
     #[command(subcommand)]
     Store(StoreVerb),
     /// Print the version

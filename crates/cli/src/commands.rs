@@ -16,6 +16,7 @@ mod ssh;
 mod start;
 mod status;
 mod stop;
+pub mod store;
 mod submit;
 mod unload;
 mod why;

@@ -204,6 +204,13 @@ fn dispatch(
         }
         Verb::FdForward(arguments) => return commands::fd_forward::run(printer, &arguments),
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
+        Verb::Store(StoreVerb::Backup(arguments)) => {
+            return runtime()?.block_on(commands::store::backup(printer, arguments, variable));
+        }
+        Verb::Store(StoreVerb::Status(arguments)) => {
+            return runtime()?.block_on(commands::store::status(printer, arguments, variable));
+        }
+        Verb::Store(StoreVerb::Restore(arguments)) => return commands::store::restore(printer, &arguments),
         _ => {}
     }
     if let Verb::Kv(arguments) = cli.verb {

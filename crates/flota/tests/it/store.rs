@@ -151,3 +151,41 @@ fn what_cannot_start_says_why() {
     let (code, error) = refused(&[&data_dir, "--listen-client-urls=http://127.0.0.1:0"]);
     assert!(code == Some(1) && error.contains("damaged at byte 0"), "{error}");
 }
+
+fn flota(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(FLOTA).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_backup_of_a_running_store_is_restored_into_another() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (file, copy) = (dir.path().join("backup.db"), dir.path().join("copy"));
+    let (file_text, copy_text) = (file.to_str().unwrap(), copy.to_str().unwrap());
+    let serving = Serving::in_dir(&dir.path().join("data"), &[]);
+    serving.etcdctl(&["put", "a", "1"]);
+    serving.etcdctl(&["put", "a", "2"]);
+    let (code, _, said) = flota(&["store", "backup", file_text, "--endpoint", &serving.endpoint]);
+    assert_eq!((code, said.as_str()), (Some(0), format!("saved revision 3 to {file_text}\n").as_str()));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, told, _) = flota(&["store", "status", file_text]);
+    assert!(code == Some(0) && told.contains("revision  3\n") && told.contains("sha-256   right\n"), "{told}");
+    let (code, told, _) = flota(&["store", "status", "--endpoint", &serving.endpoint]);
+    assert!(code == Some(0) && told.contains("revision  3\n"), "{told}");
+    assert_eq!(serving.end("-TERM"), Some(0));
+    let (code, _, said) = flota(&["store", "restore", file_text, "--data-dir", copy_text]);
+    assert!(code == Some(0) && said.contains("restored revision 3"), "{said}");
+    let (code, _, said) = flota(&["store", "restore", file_text, "--data-dir", copy_text]);
+    assert!(code == Some(1) && said.contains("is not empty"), "{said}");
+    let serving = Serving::in_dir(&copy, &[]);
+    assert_eq!(serving.etcdctl(&["get", "a", "--rev=2", "--print-value-only"]), "1\n");
+    // A store that is away leaves nothing behind.
+    let endpoint = serving.endpoint.clone();
+    assert_eq!(serving.end("-TERM"), Some(0));
+    let other = dir.path().join("other.db");
+    let (code, _, said) = flota(&["store", "backup", other.to_str().unwrap(), "--endpoint", &endpoint]);
+    assert!(code == Some(69) && said.contains("cannot save the store"), "{said}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+}
