@@ -3,12 +3,12 @@
 //! Keys and values are copied: the wire's buffers are larger than what they hold, and must not live as long as the store.
 
 use etcd_client::proto::{
-    PbCompare, PbDeleteRequest, PbDeleteResponse, PbEvent, PbKeyValue, PbPutRequest, PbPutResponse, PbRangeRequest,
+    PbCompare, PbDeleteRequest, PbDeleteResponse, PbKeyValue, PbPutRequest, PbPutResponse, PbRangeRequest,
     PbRangeResponse, PbResponseHeader, PbResponseOp, PbTargetUnion, PbTxnOpRequest, PbTxnOpResponse, PbTxnRequest,
     PbTxnRequestOp, PbTxnResponse,
 };
 use flota_mvcc::{
-    AuthError, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, KeyRange, KeyValue,
+    AuthError, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, Error, KeyRange, KeyValue,
     LeaseId, PutRequest, PutResponse, RangeRequest, RangeResponse, Response, Revision, SortOrder, SortTarget, TxnOp,
     TxnRequest, TxnResponse,
 };
@@ -215,15 +215,6 @@ fn key_only(kv: &KeyValue) -> PbKeyValue {
         value: Vec::new(),
         lease: kv.lease.map_or(0, LeaseId::get),
     }
-}
-
-pub(super) fn event(event: &Event, prev_kv: bool) -> PbEvent {
-    let kind = match event {
-        Event::Put { .. } => 0,
-        Event::Delete { .. } => 1,
-    };
-    let prev = event.prev().filter(|_| prev_kv);
-    PbEvent { r#type: kind, kv: Some(key_value(event.kv())), prev_kv: prev.map(|kv| key_value(kv)) }
 }
 
 pub(super) fn range_response(response: &RangeResponse, header: Option<PbResponseHeader>) -> PbRangeResponse {

@@ -11,6 +11,7 @@ use flota_mvcc::{Caller, Request as Change, Response as Changed};
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
+use super::wire::RangeAnswer;
 use super::{GRPC_OVERHEAD, convert};
 use crate::shared::{Refusal, Shared};
 
@@ -21,6 +22,16 @@ pub(super) struct KvService {
 impl KvService {
     pub(super) fn new(shared: &Arc<Shared>) -> KvService {
         KvService { shared: Arc::clone(shared) }
+    }
+
+    /// Reads a range of what is durable.
+    pub(super) fn read(&self, request: Request<PbRangeRequest>) -> Result<RangeAnswer, Status> {
+        let caller = self.caller(&request)?;
+        let range = convert::range_request(request.into_inner())?;
+        self.shared.check_alive().map_err(convert::status)?;
+        let answer = self.shared.state().range_for(&caller, &range);
+        let found = answer.map_err(|error| convert::status(Refusal::Request(error)))?;
+        Ok(RangeAnswer { header: convert::header(&self.shared, found.revision), found })
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
@@ -45,13 +56,8 @@ impl KvService {
 #[tonic::async_trait]
 impl PbKvService for KvService {
     async fn range(&self, request: Request<PbRangeRequest>) -> Result<Response<PbRangeResponse>, Status> {
-        let caller = self.caller(&request)?;
-        let range = convert::range_request(request.into_inner())?;
-        self.shared.check_alive().map_err(convert::status)?;
-        let answer = self.shared.state().range_for(&caller, &range);
-        let response = answer.map_err(|error| convert::status(Refusal::Request(error)))?;
-        let header = convert::header(&self.shared, response.revision);
-        Ok(Response::new(convert::range_response(&response, header)))
+        let RangeAnswer { header, found } = self.read(request)?;
+        Ok(Response::new(convert::range_response(&found, header)))
     }
 
     type RangeStreamStream = Pin<Box<dyn Stream<Item = Result<PbRangeStreamResponse, Status>> + Send>>;

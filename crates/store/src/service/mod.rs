@@ -12,6 +12,7 @@ mod maintenance;
 mod prometheus;
 mod snapshot;
 mod watch;
+mod wire;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
+use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer};
 use flota_etcd::Upstream;
 use flota_etcd::server::{ElectionServer, LockServer};
 use tonic::Status;
@@ -46,9 +47,10 @@ const GRPC_OVERHEAD: usize = 512 << 10;
 /// All gRPC services, and an answer for what is not served.
 pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
     let largest = MAX_MESSAGE_BYTES.max(shared.config.limits.max_request_bytes + GRPC_OVERHEAD);
-    let kv = PbKvServer::new(kv::KvService::new(shared)).max_decoding_message_size(largest);
-    let mut routes = Routes::new(kv)
-        .add_service(PbWatchServer::new(watch::WatchService::new(shared)))
+    let kv = Arc::new(kv::KvService::new(shared));
+    let rest = PbKvServer::from_arc(Arc::clone(&kv)).max_decoding_message_size(largest);
+    let mut routes = Routes::new(wire::KvServer { kv, rest })
+        .add_service(wire::WatchServer { watch: Arc::new(watch::WatchService::new(shared)) })
         .add_service(auth::AuthService::new(shared))
         .add_service(PbLeaseServer::new(lease::LeaseService::new(shared)))
         .add_service(PbClusterServer::new(cluster::ClusterService::new(shared)))

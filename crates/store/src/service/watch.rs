@@ -8,14 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::proto::{PbEvent, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService};
-use flota_mvcc::{EventFilter, KeyRange, Revision};
+use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
+use flota_mvcc::{Event, EventFilter, KeyRange, Revision};
 use futures_util::{FutureExt, Stream, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::convert;
+use super::wire::WatchAnswer;
 use crate::auth::Credentials;
 use crate::hub::Slot;
 use crate::shared::{Refusal, Shared};
@@ -43,21 +44,19 @@ impl WatchService {
     pub(super) fn new(shared: &Arc<Shared>) -> WatchService {
         WatchService { shared: Arc::clone(shared) }
     }
-}
 
-#[tonic::async_trait]
-impl PbWatchService for WatchService {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
-
-    async fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    /// Begins a stream of watches.
+    pub(super) fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> WatchResponses {
         let watches = WatchStream::new(&self.shared, Credentials::of(&request), request.into_inner());
-        let responses = stream::try_unfold(watches, |mut watches| async move {
+        Box::pin(stream::try_unfold(watches, |mut watches| async move {
             let response = watches.next().await?;
             Ok(response.map(|response| (response, watches)))
-        });
-        Ok(Response::new(Box::pin(responses)))
+        }))
     }
 }
+
+/// What a client of watches is sent.
+pub(super) type WatchResponses = Pin<Box<dyn Stream<Item = Result<WatchAnswer, Status>> + Send>>;
 
 /// One watch of a stream.
 struct Watch {
@@ -89,7 +88,7 @@ struct WatchStream {
     next_id: i64,
     /// The watch that was served last; the next round begins behind it.
     last_served: i64,
-    ready: VecDeque<PbWatchResponse>,
+    ready: VecDeque<WatchAnswer>,
     progress_asked: bool,
     progress_at: Option<Instant>,
 }
@@ -119,7 +118,7 @@ impl WatchStream {
     }
 
     /// The next response; `None` ends the stream.
-    async fn next(&mut self) -> Result<Option<PbWatchResponse>, Status> {
+    async fn next(&mut self) -> Result<Option<WatchAnswer>, Status> {
         loop {
             if let Some(response) = self.ready.pop_front() {
                 return Ok(Some(response));
@@ -201,7 +200,7 @@ impl WatchStream {
             Ok(id) => id,
             Err(reason) => {
                 let header = convert::header(&self.shared, self.shared.revision());
-                self.ready.push_back(PbWatchResponse {
+                self.tell(PbWatchResponse {
                     header,
                     watch_id: NO_WATCH,
                     created: true,
@@ -225,7 +224,7 @@ impl WatchStream {
         }
         self.watches.insert(id, Watch { filter, fragment, progress_notify, slot, next });
         let header = convert::header(&self.shared, current);
-        self.ready.push_back(PbWatchResponse { header, watch_id: id, created: true, ..PbWatchResponse::default() });
+        self.tell(PbWatchResponse { header, watch_id: id, created: true, ..PbWatchResponse::default() });
     }
 
     /// The id of a new watch, or why there is none.
@@ -271,12 +270,7 @@ impl WatchStream {
         if let Some(watch) = self.watches.remove(&id) {
             self.shared.hub.remove(&watch.slot);
             let header = convert::header(&self.shared, self.shared.revision());
-            self.ready.push_back(PbWatchResponse {
-                header,
-                watch_id: id,
-                canceled: true,
-                ..PbWatchResponse::default()
-            });
+            self.tell(PbWatchResponse { header, watch_id: id, canceled: true, ..PbWatchResponse::default() });
         }
     }
 
@@ -314,26 +308,31 @@ impl WatchStream {
         if found.next <= current {
             watch.slot.mark(found.next);
         }
-        let events: Vec<PbEvent> =
-            found.events.iter().map(|event| convert::event(event, watch.filter.prev_kv)).collect();
-        if events.is_empty() {
+        if found.events.is_empty() {
             return 0;
         }
-        let bytes = events.iter().map(size).sum();
+        let prev_kv = watch.filter.prev_kv;
+        let bytes = found.events.iter().map(|event| size(event, prev_kv)).sum();
         let header = convert::header(&self.shared, current.min(found.next - 1));
-        let response = PbWatchResponse { header, watch_id: id, events, ..PbWatchResponse::default() };
+        let head = PbWatchResponse { header, watch_id: id, ..PbWatchResponse::default() };
+        let answer = WatchAnswer { head, events: found.events, prev_kv };
         if watch.fragment {
-            self.ready.extend(fragments(response));
+            self.ready.extend(fragments(answer));
         } else {
-            self.ready.push_back(response);
+            self.ready.push_back(answer);
         }
         bytes
+    }
+
+    /// Makes a message without events ready.
+    fn tell(&mut self, message: PbWatchResponse) {
+        self.ready.push_back(message.into());
     }
 
     fn compacted(&mut self, id: i64, current: Revision, compacted: Revision) {
         if let Some(watch) = self.watches.remove(&id) {
             self.shared.hub.remove(&watch.slot);
-            self.ready.push_back(PbWatchResponse {
+            self.tell(PbWatchResponse {
                 header: convert::header(&self.shared, current),
                 watch_id: id,
                 canceled: true,
@@ -351,41 +350,45 @@ impl WatchStream {
         if self.progress_asked && self.watches.values().all(is_synced) {
             self.progress_asked = false;
             let header = convert::header(&self.shared, revision);
-            self.ready.push_back(PbWatchResponse { header, watch_id: NO_WATCH, ..PbWatchResponse::default() });
+            self.tell(PbWatchResponse { header, watch_id: NO_WATCH, ..PbWatchResponse::default() });
         }
         if self.progress_at.is_some_and(|at| at <= Instant::now()) {
             self.progress_at = Some(Instant::now() + PROGRESS_EVERY);
             let told = self.watches.iter().filter(|(_, watch)| watch.progress_notify && is_synced(watch));
-            for (id, _) in told {
+            let told: Vec<i64> = told.map(|(id, _)| *id).collect();
+            for watch_id in told {
                 let header = convert::header(&self.shared, revision);
-                self.ready.push_back(PbWatchResponse { header, watch_id: *id, ..PbWatchResponse::default() });
+                self.tell(PbWatchResponse { header, watch_id, ..PbWatchResponse::default() });
             }
         }
     }
 }
 
-fn size(event: &PbEvent) -> usize {
-    let kv = |kv: &Option<etcd_client::proto::PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len());
-    kv(&event.kv) + kv(&event.prev_kv)
+fn size(event: &Event, prev_kv: bool) -> usize {
+    event.kv().size() + event.prev().filter(|_| prev_kv).map_or(0, |kv| kv.size())
 }
 
-/// Splits a response that is too large for one message; an event is never split.
-fn fragments(mut response: PbWatchResponse) -> Vec<PbWatchResponse> {
-    let events = std::mem::take(&mut response.events);
-    let mut parts = vec![PbWatchResponse { fragment: true, ..response.clone() }];
+/// Splits an answer that is too large for one message; an event is never split.
+fn fragments(answer: WatchAnswer) -> Vec<WatchAnswer> {
+    let WatchAnswer { head, events, prev_kv } = answer;
+    let part = |event| {
+        let head = PbWatchResponse { fragment: true, ..head.clone() };
+        WatchAnswer { head, events: Vec::from_iter(event), prev_kv }
+    };
+    let mut parts = vec![part(None)];
     let mut bytes = 0;
     for event in events {
-        bytes += size(&event);
-        let part = parts.last_mut().filter(|part| part.events.is_empty() || bytes <= MAX_FRAGMENT_BYTES);
-        if let Some(part) = part {
-            part.events.push(event);
+        bytes += size(&event, prev_kv);
+        let fits = |part: &&mut WatchAnswer| part.events.is_empty() || bytes <= MAX_FRAGMENT_BYTES;
+        if let Some(last) = parts.last_mut().filter(fits) {
+            last.events.push(event);
         } else {
-            bytes = size(&event);
-            parts.push(PbWatchResponse { fragment: true, events: vec![event], ..response.clone() });
+            bytes = size(&event, prev_kv);
+            parts.push(part(Some(event)));
         }
     }
     if let Some(last) = parts.last_mut() {
-        last.fragment = false;
+        last.head.fragment = false;
     }
     parts
 }

@@ -1,0 +1,363 @@
+//! The two answers that carry many values, Range and Watch, written from the store's own values straight into the connection's buffer.
+//!
+//! The generated messages would copy each key and value into vectors first, only to copy them again and throw the vectors away: once for
+//! each of a thousand watches of one key.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use etcd_client::proto::{
+    PbKvServer, PbRangeRequest, PbRangeResponse, PbResponseHeader, PbWatchRequest, PbWatchResponse,
+};
+use flota_mvcc::{Event, KeyValue, LeaseId, RangeResponse};
+use prost::Message;
+use prost::bytes::BufMut;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use tonic::body::Body;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::server::{Grpc, NamedService, StreamingService, UnaryService};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+use super::kv::KvService;
+use super::watch::{WatchResponses, WatchService};
+
+/// A message that knows its bytes.
+pub(super) trait Answer: Send + 'static {
+    /// How many bytes it has.
+    fn length(&self) -> usize;
+    /// Writes them.
+    fn write(&self, out: &mut impl BufMut);
+}
+
+/// What a Range found.
+pub(super) struct RangeAnswer {
+    pub(super) header: Option<PbResponseHeader>,
+    pub(super) found: RangeResponse,
+}
+
+/// A message of a stream of watches.
+pub(super) struct WatchAnswer {
+    /// All but the events.
+    pub(super) head: PbWatchResponse,
+    pub(super) events: Vec<Event>,
+    /// Whether the events carry what they replaced.
+    pub(super) prev_kv: bool,
+}
+
+impl From<PbWatchResponse> for WatchAnswer {
+    fn from(head: PbWatchResponse) -> WatchAnswer {
+        WatchAnswer { head, events: Vec::new(), prev_kv: false }
+    }
+}
+
+/// Numbers of fields, as in etcd's protocol.
+mod field {
+    pub(super) const RANGE_KVS: u32 = 2;
+    pub(super) const WATCH_EVENTS: u32 = 11;
+    pub(super) const EVENT_TYPE: u32 = 1;
+    pub(super) const EVENT_KV: u32 = 2;
+    pub(super) const EVENT_PREV_KV: u32 = 3;
+    pub(super) const KEY: u32 = 1;
+    pub(super) const CREATE_REVISION: u32 = 2;
+    pub(super) const MOD_REVISION: u32 = 3;
+    pub(super) const VERSION: u32 = 4;
+    pub(super) const VALUE: u32 = 5;
+    pub(super) const LEASE: u32 = 6;
+}
+
+impl Answer for RangeAnswer {
+    fn length(&self) -> usize {
+        let kvs = self.found.kvs.iter();
+        self.head().encoded_len()
+            + kvs.map(|kv| delimited_len(field::RANGE_KVS, kv_len(kv, self.found.keys_only))).sum::<usize>()
+            + self.tail().encoded_len()
+    }
+
+    fn write(&self, out: &mut impl BufMut) {
+        self.head().encode_raw(out);
+        for kv in &self.found.kvs {
+            write_kv(out, field::RANGE_KVS, kv, self.found.keys_only);
+        }
+        self.tail().encode_raw(out);
+    }
+}
+
+impl RangeAnswer {
+    /// What comes before the keys.
+    fn head(&self) -> PbRangeResponse {
+        PbRangeResponse { header: self.header, ..PbRangeResponse::default() }
+    }
+
+    /// What comes after them.
+    fn tail(&self) -> PbRangeResponse {
+        PbRangeResponse { more: self.found.more, count: self.found.count, ..PbRangeResponse::default() }
+    }
+}
+
+impl Answer for WatchAnswer {
+    fn length(&self) -> usize {
+        let events = self.events.iter();
+        self.head.encoded_len()
+            + events.map(|event| delimited_len(field::WATCH_EVENTS, event_len(event, self.prev_kv))).sum::<usize>()
+    }
+
+    fn write(&self, out: &mut impl BufMut) {
+        self.head.encode_raw(out);
+        for event in &self.events {
+            encode_key(field::WATCH_EVENTS, WireType::LengthDelimited, out);
+            encode_varint(event_len(event, self.prev_kv) as u64, out);
+            write_number(out, field::EVENT_TYPE, event_type(event));
+            write_kv(out, field::EVENT_KV, event.kv(), false);
+            if let Some(prev) = event.prev().filter(|_| self.prev_kv) {
+                write_kv(out, field::EVENT_PREV_KV, prev, false);
+            }
+        }
+    }
+}
+
+fn event_type(event: &Event) -> i64 {
+    match event {
+        Event::Put { .. } => 0,
+        Event::Delete { .. } => 1,
+    }
+}
+
+fn event_len(event: &Event, prev_kv: bool) -> usize {
+    let prev = event.prev().filter(|_| prev_kv);
+    number_len(field::EVENT_TYPE, event_type(event))
+        + delimited_len(field::EVENT_KV, kv_len(event.kv(), false))
+        + prev.map_or(0, |kv| delimited_len(field::EVENT_PREV_KV, kv_len(kv, false)))
+}
+
+/// The numbers of a key and their fields.
+fn numbers(kv: &KeyValue) -> [(u32, i64); 3] {
+    [(field::CREATE_REVISION, kv.create_revision), (field::MOD_REVISION, kv.mod_revision), (field::VERSION, kv.version)]
+}
+
+fn lease(kv: &KeyValue) -> i64 {
+    kv.lease.map_or(0, LeaseId::get)
+}
+
+fn kv_len(kv: &KeyValue, key_only: bool) -> usize {
+    let value = if key_only { 0 } else { bytes_len(field::VALUE, &kv.value) };
+    let numbers = numbers(kv).into_iter().map(|(field, number)| number_len(field, number));
+    bytes_len(field::KEY, &kv.key) + numbers.sum::<usize>() + value + number_len(field::LEASE, lease(kv))
+}
+
+fn write_kv(out: &mut impl BufMut, field: u32, kv: &KeyValue, key_only: bool) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(kv_len(kv, key_only) as u64, out);
+    write_bytes(out, field::KEY, &kv.key);
+    for (field, number) in numbers(kv) {
+        write_number(out, field, number);
+    }
+    if !key_only {
+        write_bytes(out, field::VALUE, &kv.value);
+    }
+    write_number(out, field::LEASE, lease(kv));
+}
+
+fn delimited_len(field: u32, length: usize) -> usize {
+    key_len(field) + encoded_len_varint(length as u64) + length
+}
+
+// What is zero or empty is not on the wire.
+
+fn number_len(field: u32, number: i64) -> usize {
+    if number == 0 { 0 } else { key_len(field) + encoded_len_varint(number as u64) }
+}
+
+fn write_number(out: &mut impl BufMut, field: u32, number: i64) {
+    if number != 0 {
+        encode_key(field, WireType::Varint, out);
+        encode_varint(number as u64, out);
+    }
+}
+
+fn bytes_len(field: u32, bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { delimited_len(field, bytes.len()) }
+}
+
+fn write_bytes(out: &mut impl BufMut, field: u32, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        encode_key(field, WireType::LengthDelimited, out);
+        encode_varint(bytes.len() as u64, out);
+        out.put_slice(bytes);
+    }
+}
+
+// === gRPC ===
+
+/// Writes answers of its own kind, and reads requests as everything else does.
+struct AnswerCodec<A, Q>(PhantomData<(A, Q)>);
+
+struct AnswerEncoder<A>(PhantomData<A>);
+
+impl<A: Answer, Q: Message + Default + Send + 'static> Codec for AnswerCodec<A, Q> {
+    type Encode = A;
+    type Decode = Q;
+    type Encoder = AnswerEncoder<A>;
+    type Decoder = ProstDecoder<Q>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        AnswerEncoder(PhantomData)
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<Q, Q>::default().decoder()
+    }
+}
+
+impl<A: Answer> Encoder for AnswerEncoder<A> {
+    type Item = A;
+    type Error = Status;
+
+    fn encode(&mut self, answer: A, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.reserve(answer.length());
+        answer.write(out);
+        Ok(())
+    }
+}
+
+/// The KV service: Range here, everything else as generated.
+#[derive(Clone)]
+pub(super) struct KvServer {
+    pub(super) kv: Arc<KvService>,
+    pub(super) rest: PbKvServer<KvService>,
+}
+
+impl NamedService for KvServer {
+    const NAME: &'static str = "etcdserverpb.KV";
+}
+
+impl Service<http::Request<Body>> for KvServer {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<http::Request<Body>>::poll_ready(&mut self.rest, context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != "/etcdserverpb.KV/Range" {
+            return self.rest.call(request);
+        }
+        let method = RangeMethod(Arc::clone(&self.kv));
+        Box::pin(async move { Ok(Grpc::new(AnswerCodec(PhantomData)).unary(method, request).await) })
+    }
+}
+
+struct RangeMethod(Arc<KvService>);
+
+impl UnaryService<PbRangeRequest> for RangeMethod {
+    type Response = RangeAnswer;
+    type Future = std::future::Ready<Result<Response<RangeAnswer>, Status>>;
+
+    fn call(&mut self, request: Request<PbRangeRequest>) -> Self::Future {
+        std::future::ready(self.0.read(request).map(Response::new))
+    }
+}
+
+/// The Watch service.
+#[derive(Clone)]
+pub(super) struct WatchServer {
+    pub(super) watch: Arc<WatchService>,
+}
+
+impl NamedService for WatchServer {
+    const NAME: &'static str = "etcdserverpb.Watch";
+}
+
+impl Service<http::Request<Body>> for WatchServer {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = WatchMethod(Arc::clone(&self.watch));
+        Box::pin(async move {
+            if request.uri().path() != "/etcdserverpb.Watch/Watch" {
+                return Ok(Status::unimplemented("").into_http());
+            }
+            Ok(Grpc::new(AnswerCodec(PhantomData)).streaming(method, request).await)
+        })
+    }
+}
+
+struct WatchMethod(Arc<WatchService>);
+
+impl StreamingService<PbWatchRequest> for WatchMethod {
+    type Response = WatchAnswer;
+    type ResponseStream = WatchResponses;
+    type Future = std::future::Ready<Result<Response<WatchResponses>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<PbWatchRequest>>) -> Self::Future {
+        std::future::ready(Ok(Response::new(self.0.watch(request))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::PbEvent;
+
+    use super::super::convert;
+    use super::*;
+
+    fn kv(key: &[u8], value: &[u8], lease: i64) -> Arc<KeyValue> {
+        let (key, value, lease) = (key.into(), value.into(), LeaseId::new(lease));
+        Arc::new(KeyValue { key, value, create_revision: 2, mod_revision: i64::MAX, version: 300, lease, sub: 0 })
+    }
+
+    #[track_caller]
+    fn check<M: Message>(answer: &impl Answer, expected: &M) {
+        let mut bytes = Vec::new();
+        answer.write(&mut bytes);
+        assert_eq!(bytes.len(), answer.length());
+        assert!(bytes == expected.encode_to_vec(), "not the same bytes");
+    }
+
+    fn message(event: &Event, prev_kv: bool) -> PbEvent {
+        let prev = event.prev().filter(|_| prev_kv);
+        let kv = Some(convert::key_value(event.kv()));
+        PbEvent { r#type: event_type(event) as i32, kv, prev_kv: prev.map(|kv| convert::key_value(kv)) }
+    }
+
+    const HEADER: PbResponseHeader = PbResponseHeader { cluster_id: 1, member_id: u64::MAX, revision: 7, raft_term: 1 };
+
+    #[test]
+    fn a_range_reads_as_the_generated_message() {
+        for keys_only in [false, true] {
+            let kvs = vec![kv(b"a", b"", 0), kv(&[0xff; 300], &[7; 70_000], -1), kv(b"c", b"3", 9)];
+            let found = RangeResponse { revision: 7, kvs, keys_only, more: true, count: 4 };
+            let expected = convert::range_response(&found, Some(HEADER));
+            check(&RangeAnswer { header: Some(HEADER), found }, &expected);
+        }
+        let found = RangeResponse { revision: 7, kvs: Vec::new(), keys_only: false, more: false, count: 0 };
+        check(&RangeAnswer { header: None, found }, &PbRangeResponse::default());
+    }
+
+    #[test]
+    fn events_read_as_the_generated_message() {
+        let events = vec![
+            Event::Put { kv: kv(b"a", b"new", 1), prev: Some(kv(b"a", &[1; 200], 0)) },
+            Event::Put { kv: kv(b"b", b"", 0), prev: None },
+            Event::Delete { kv: Arc::new(KeyValue::tombstone(b"c"[..].into(), 5)), prev: Some(kv(b"c", b"old", 0)) },
+        ];
+        for prev_kv in [false, true] {
+            let head = PbWatchResponse { header: Some(HEADER), watch_id: -1, fragment: true, ..Default::default() };
+            let all: Vec<PbEvent> = events.iter().map(|event| message(event, prev_kv)).collect();
+            let expected = PbWatchResponse { events: all, ..head.clone() };
+            check(&WatchAnswer { head, events: events.clone(), prev_kv }, &expected);
+        }
+    }
+}
