@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tower::Service;
 
+use crate::authority::AuthorityRepair;
+
 /// Largest head of a request, in bytes; a larger one is refused.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
@@ -52,7 +54,7 @@ where
 {
     let info = stream.connect_info();
     let read = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Counted { stream, read: Arc::clone(&read) });
+    let io = TokioIo::new(Inbound { stream, read: Arc::clone(&read), repair: AuthorityRepair::new() });
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(info.clone());
@@ -94,22 +96,25 @@ fn builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// A stream that tells how many bytes have been read from it.
-struct Counted<S> {
+/// A stream that tells how many bytes have been read from it, and mends what old clients send.
+struct Inbound<S> {
     stream: S,
     read: Arc<AtomicUsize>,
+    repair: AuthorityRepair,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.read.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
+        let fresh = &mut buf.filled_mut()[before..];
+        self.read.fetch_add(fresh.len(), Ordering::Relaxed);
+        self.repair.mend(fresh);
         poll
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

@@ -7,6 +7,7 @@
 //! Beside the client stands what servers of etcd v3 share, the store and the discovery gateway: connections, the JSON API
 //! ([`json`]), and locks and elections ([`server`]), all over an [`Upstream`].
 
+mod authority;
 mod client;
 mod config;
 pub mod connection;

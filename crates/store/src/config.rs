@@ -11,9 +11,6 @@ use flota_mvcc::Limits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A unix socket, readable and writable only by its owner. A stale one is replaced.
-    ///
-    /// Debian 12's etcdctl sends an absolute path as the HTTP/2 authority, which is refused as malformed: give it a path relative to its
-    /// working directory (`unix://store.sock`).
     Unix(PathBuf),
     /// Plain TCP: for loopback only, there is no authentication.
     Tcp(SocketAddr),

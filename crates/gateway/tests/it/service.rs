@@ -40,8 +40,8 @@ impl Served {
     fn etcdctl(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
-            // Without `http://`: for some verbs Debian 12's etcdctl sends the whole as the HTTP/2 authority, which is refused as malformed.
-            .arg(format!("--endpoints={}", self.address))
+            // With `http://`: for some verbs Debian 12's etcdctl sends the whole as the HTTP/2 authority.
+            .arg(format!("--endpoints=http://{}", self.address))
             .args(arguments)
             .output()
             .unwrap();
