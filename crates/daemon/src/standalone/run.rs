@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use flota_gateway::v2;
 use flota_store::Store;
 use flota_systemd::Notifier;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +34,11 @@ async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     for open in config.listen.iter().filter(|listen| is_open(listen)) {
         warn!("{open} lets everybody on the network read and write, unless users are asked for (etcdctl auth enable)");
     }
-    let data_dir = config.data_dir.clone();
+    let (data_dir, peer_urls) = (config.data_dir.clone(), config.peer_urls.clone());
     let store =
         Store::open(config).await.with_context(|| format!("cannot open the store in {}", data_dir.display()))?;
     info!("opened {} at revision {}", data_dir.display(), store.revision());
+    let store = if options.enable_v2 { with_v2(store, peer_urls) } else { store };
     tell_ready(&store);
     let notifier = Notifier::from_env();
     notifier.ready();
@@ -50,6 +52,14 @@ async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let served = store.serve(shutdown).await.context("the store failed");
     notifier.stopping();
     served
+}
+
+/// Serves v2 over the same keys, on the same addresses.
+fn with_v2(store: Store, peer_urls: Vec<String>) -> Store {
+    let (name, client_urls) = store.member();
+    let info = v2::Info { name: name.to_owned(), peer_urls, client_urls: client_urls.to_vec() };
+    let routes = v2::router(store.upstream(), info);
+    store.with_routes(routes)
 }
 
 /// Says that connections are taken from now on, in words that programs which start etcd wait for.

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::http;
 use crate::filter::{self, FilteredStore};
+use crate::v2;
 
 /// Most connections of all addresses together; one more waits in the kernel until another ends.
 const MAX_CONNECTIONS: usize = 1024;
@@ -30,11 +31,13 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// Opens the way to the store.
 type Connect = Box<dyn Fn() -> Result<Upstream, EtcdError> + Send + Sync>;
 
-/// The discovery gateway of one machine. Nothing is built, and the store is not called, before the first client comes.
+/// The discovery gateway of one machine. Nothing is built, and the store is not called, before the first client comes;
+/// from then on the times to live of v2 are ended.
 pub struct Gateway {
     store_address: String,
     connect: Connect,
-    store: Mutex<Option<FilteredStore>>,
+    /// The store behind its filter, and v2 over it: made once, for all addresses and connections.
+    store: Mutex<Option<(FilteredStore, Router)>>,
     connections: Arc<Semaphore>,
 }
 
@@ -54,20 +57,23 @@ impl Gateway {
 
     /// All that clients find at `address`, which is what the gateway tells them of itself.
     pub fn router(&self, address: SocketAddr) -> Result<Router, EtcdError> {
-        let store = self.store()?;
+        let (store, v2) = self.store(address)?;
         let own_url = format!("http://{address}");
         let grpc = filter::routes(&store, &own_url).prepare();
         let filtered = Upstream::new(grpc.clone());
-        Ok(grpc.into_axum_router().merge(json::router(filtered)).merge(http::router(&store)))
+        Ok(grpc.into_axum_router().merge(json::router(filtered)).merge(http::router(&store)).merge(v2))
     }
 
-    fn store(&self) -> Result<FilteredStore, EtcdError> {
+    fn store(&self, address: SocketAddr) -> Result<(FilteredStore, Router), EtcdError> {
         let mut place = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = place.as_ref() {
             return Ok(store.clone());
         }
         let store = FilteredStore::new((self.connect)()?, &self.store_address);
-        Ok(place.insert(store).clone())
+        // v2 does not list the members that the filter shows; it has its own, of which clients are told where they ask.
+        let upstream = filter::upstream(&store, &format!("http://{address}"));
+        let info = v2::Info { name: "flota".to_owned(), peer_urls: Vec::new(), client_urls: Vec::new() };
+        Ok(place.insert((store, v2::router(upstream, info))).clone())
     }
 
     /// Serves one address until `stop`, then gives the requests at hand a moment.
