@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn what_has_no_meaning_is_accepted_and_remembered() {
         let serve = parsed(
-            &["--strict-reconfig-check=false", "-heartbeat-interval", "100", "--peer-auto-tls", "--logger=zap"],
+            &["--strict-reconfig-check=false", "-snapshot-count", "100", "--peer-auto-tls", "--logger=zap"],
             &[],
         );
-        assert_eq!(serve.unused.0, ["peer-auto-tls", "strict-reconfig-check", "heartbeat-interval", "logger"]);
+        assert_eq!(serve.unused.0, ["peer-auto-tls", "strict-reconfig-check", "logger", "snapshot-count"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn options(arguments: ServeArgs) -> ServeOptions {
         listen: arguments.listen_client_urls,
         advertise: arguments.advertise_client_urls,
         initial_cluster: arguments.initial_cluster,
-        one_member: arguments.one_member,
+        peer_urls: arguments.initial_advertise_peer_urls,
         tls: TlsOptions {
             cert: arguments.cert_file,
             key: arguments.key_file,
@@ -34,6 +34,8 @@ fn options(arguments: ServeArgs) -> ServeOptions {
             quota_bytes: arguments.quota_backend_bytes,
             txn_ops: arguments.max_txn_ops,
             request_bytes: arguments.max_request_bytes,
+            heartbeat: arguments.heartbeat_interval,
+            election: arguments.election_timeout,
         },
         tokens: TokenOptions {
             kind: arguments.auth_token,

@@ -21,7 +21,7 @@ const UNUSED_SWITCHES: [&str; 12] = [
 ];
 
 /// The same with a value.
-const UNUSED_VALUES: [&str; 42] = [
+const UNUSED_VALUES: [&str; 39] = [
     "backend-batch-interval",
     "backend-batch-limit",
     "cipher-suites",
@@ -29,7 +29,6 @@ const UNUSED_VALUES: [&str; 42] = [
     "discovery-fallback",
     "discovery-proxy",
     "discovery-srv-name",
-    "election-timeout",
     "experimental-backend-bbolt-freelist-type",
     "experimental-compaction-batch-limit",
     "experimental-corrupt-check-time",
@@ -38,9 +37,7 @@ const UNUSED_VALUES: [&str; 42] = [
     "grpc-keepalive-interval",
     "grpc-keepalive-min-time",
     "grpc-keepalive-timeout",
-    "heartbeat-interval",
     "host-whitelist",
-    "initial-advertise-peer-urls",
     "initial-cluster-state",
     "initial-cluster-token",
     "listen-metrics-urls",
@@ -86,12 +83,18 @@ pub struct ServeArgs {
     /// The URLs that clients are told to use [default: those it listens on]
     #[arg(long, value_name = "URLS", value_delimiter = ',')]
     pub advertise_client_urls: Vec<String>,
-    /// The cluster's members as NAME=URL,...; more than one is refused
+    /// The cluster's members as NAME=URL,...; this store is always one, and warns if there are more
     #[arg(long, value_name = "MEMBERS", default_value = "")]
     pub initial_cluster: String,
-    /// Serve alone although --initial-cluster names several members (Flota's own flag, for test harnesses)
-    #[arg(long)]
-    pub one_member: bool,
+    /// The URLs that the member list shows for other members' use
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub initial_advertise_peer_urls: Vec<String>,
+    /// With the next one, what the shortest lease is made from: one and a half election timeouts, whole heartbeats
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub heartbeat_interval: u32,
+    /// See --heartbeat-interval: there are no elections in a store of one member
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub election_timeout: u32,
     /// Bytes of data above which writes are refused until some are freed; 0: etcd's 2 GiB, negative: no limit
     #[arg(long, value_name = "BYTES", default_value_t = 0, allow_negative_numbers = true)]
     pub quota_backend_bytes: i64,

@@ -22,8 +22,8 @@ pub struct ServeOptions {
     pub advertise: Vec<String>,
     /// etcd's `--initial-cluster`.
     pub initial_cluster: String,
-    /// Go on alone although that names several.
-    pub one_member: bool,
+    /// URLs for other members, as the member list shows them.
+    pub peer_urls: Vec<String>,
     /// Certificates.
     pub tls: TlsOptions,
     /// Limits.
@@ -62,6 +62,10 @@ pub struct LimitOptions {
     pub txn_ops: usize,
     /// Bytes of a request.
     pub request_bytes: usize,
+    /// etcd's heartbeat interval in milliseconds.
+    pub heartbeat: u32,
+    /// etcd's election timeout in milliseconds.
+    pub election: u32,
 }
 
 /// The quota where none is given, as in etcd.
@@ -69,7 +73,18 @@ const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
 
 impl LimitOptions {
     fn of_a_request(self) -> Limits {
-        Limits { max_request_bytes: self.request_bytes, max_txn_ops: self.txn_ops, ..Limits::default() }
+        Limits {
+            max_request_bytes: self.request_bytes,
+            max_txn_ops: self.txn_ops,
+            min_lease_ttl: self.shortest_lease(),
+        }
+    }
+
+    /// Seconds of the shortest lease, as etcd derives them: in a cluster a lease must outlive an election.
+    fn shortest_lease(self) -> i64 {
+        let ticks = self.election / self.heartbeat.max(1);
+        let milliseconds = u64::from(3 * ticks / 2) * u64::from(self.heartbeat);
+        i64::try_from(milliseconds.div_ceil(1000)).unwrap_or(i64::MAX)
     }
 
     /// Etcd's numbers as the store's: there 0 is the default, here it is none.
@@ -110,7 +125,6 @@ pub struct LogOptions {
 impl ServeOptions {
     /// The store that this describes.
     pub(crate) fn store(&self) -> Result<StoreConfig, ConfigError> {
-        self.check_alone()?;
         let data_dir = self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into());
         if data_dir.join("member").is_dir() {
             return Err(ConfigError::Value(format!(
@@ -123,26 +137,28 @@ impl ServeOptions {
         for url in &self.listen {
             addresses.push(listen(url, &self.tls)?);
         }
+        let defaults = StoreConfig::new(data_dir, addresses);
+        let peer_urls = if self.peer_urls.is_empty() { defaults.peer_urls.clone() } else { self.peer_urls.clone() };
         Ok(StoreConfig {
             name: self.name.clone(),
+            peer_urls,
             advertise: self.advertise.clone(),
             limits: self.limits.of_a_request(),
             quota_bytes: self.limits.quota(),
             auth: self.tokens.auth()?,
-            ..StoreConfig::new(data_dir, addresses)
+            ..defaults
         })
     }
 
-    /// Several members that each serve alone would each answer differently: that must be asked for by name.
-    fn check_alone(&self) -> Result<(), ConfigError> {
+    /// Said when several members are named: each of them that runs this store answers for itself.
+    pub(crate) fn alone(&self) -> Option<String> {
         let members = self.initial_cluster.split(',').filter(|member| !member.trim().is_empty()).count();
-        if members <= 1 || self.one_member {
-            return Ok(());
-        }
-        Err(ConfigError::Value(format!(
-            "--initial-cluster names {members} members, and this store is always one: for several use etcd itself \
-             (docs/store.md tells how to take the data there), or --one-member to serve alone all the same"
-        )))
+        (members > 1).then(|| {
+            format!(
+                "--initial-cluster names {members} members, and this store is always one: it takes writes for itself, whatever \
+                 the others do. For several members use etcd itself; docs/store.md tells how to take the data there"
+            )
+        })
     }
 
     /// What was asked for and is not done, one line each.
@@ -189,9 +205,15 @@ mod tests {
             listen: vec!["http://127.0.0.1:0".to_owned()],
             advertise: Vec::new(),
             initial_cluster: String::new(),
-            one_member: false,
+            peer_urls: Vec::new(),
             tls: TlsOptions::default(),
-            limits: LimitOptions { quota_bytes: 0, txn_ops: 128, request_bytes: 1 << 20 },
+            limits: LimitOptions {
+                quota_bytes: 0,
+                txn_ops: 128,
+                request_bytes: 1 << 20,
+                heartbeat: 100,
+                election: 1000,
+            },
             tokens: TokenOptions { kind: "simple".to_owned(), ttl: 300, bcrypt_cost: 10 },
             enable_v2: false,
             compaction: CompactionOptions { mode: "periodic".to_owned(), retention: "0".to_owned() },
@@ -206,14 +228,21 @@ mod tests {
     }
 
     #[test]
-    fn several_members_are_refused_unless_asked_for_by_name() {
+    fn several_members_are_warned_of() {
         let mut options = options();
         options.initial_cluster = "a=http://x:1".to_owned();
-        assert!(options.store().is_ok());
+        assert_eq!(options.alone(), None);
         options.initial_cluster.push_str(",b=http://y:1");
-        assert!(options.store().unwrap_err().to_string().contains("names 2 members"));
-        options.one_member = true;
+        assert!(options.alone().unwrap().contains("names 2 members"));
         assert!(options.store().is_ok());
+    }
+
+    #[test]
+    fn the_shortest_lease_is_made_from_the_election_timeout_as_in_etcd() {
+        for (heartbeat, election, seconds) in [(100, 1000, 2), (10, 100, 1), (100, 5000, 8), (1, 1, 1)] {
+            let limits = LimitOptions { heartbeat, election, ..options().limits };
+            assert_eq!(limits.of_a_request().min_lease_ttl, seconds, "{heartbeat} {election}");
+        }
     }
 
     #[test]

@@ -31,6 +31,9 @@ async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     for line in options.without_effect() {
         info!("{line}");
     }
+    if let Some(alone) = options.alone() {
+        warn!("{alone}");
+    }
     for open in config.listen.iter().filter(|listen| is_open(listen)) {
         warn!("{open} lets everybody on the network read and write, unless users are asked for (etcdctl auth enable)");
     }

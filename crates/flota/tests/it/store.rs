@@ -94,12 +94,11 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 fn the_store_alone_is_started_like_etcd_and_ends_with_a_signal() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let flags =
-        ["-name=m1", "--heartbeat-interval", "100", "--initial-cluster=m1=http://localhost:2380", "-logger=zap"];
+    let flags = ["-name=m1", "--snapshot-count", "100", "--initial-cluster=m1=http://localhost:2380", "-logger=zap"];
     let serving = Serving::in_dir(&data, &flags);
     let log = serving.log.join("\n");
     assert!(log.contains("published {Name:m1") && log.contains("enabled capabilities for version"), "{log}");
-    assert!(log.contains("without effect in a store of one member: --heartbeat-interval --logger"), "{log}");
+    assert!(log.contains("without effect in a store of one member: --logger --snapshot-count"), "{log}");
     serving.etcdctl(&["put", "a", "1"]);
     assert!(serving.etcdctl(&["member", "list"]).contains(&format!("m1, http://localhost:2380, {}", serving.endpoint)));
     assert_eq!(serving.end("-TERM"), Some(0));
