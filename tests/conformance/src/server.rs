@@ -10,6 +10,9 @@ use tempfile::TempDir;
 /// The longest that a store may take to start.
 const START: Duration = Duration::from_secs(20);
 
+/// How often a store is started, on other ports each time.
+const MAX_STARTS: usize = 4;
+
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -32,12 +35,17 @@ pub struct Server {
 impl Server {
     /// Starts an empty store, its data in memory: what a disk does is not what is compared.
     pub fn start(kind: Kind) -> Server {
+        // A port that was free may be taken before the store gets to it.
+        (0..MAX_STARTS).find_map(|_| Server::try_start(kind)).unwrap_or_else(|| panic!("{kind:?} does not start"))
+    }
+
+    fn try_start(kind: Kind) -> Option<Server> {
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let (addr, peer) = (free_addr(), free_addr());
         let child = spawn(kind, addr, peer, dir.path());
-        wait_for(addr);
-        Server { kind, addr, peer, child, dir }
+        let mut server = Server { kind, addr, peer, child, dir };
+        server.is_up().then_some(server)
     }
 
     /// Which store it is.
@@ -59,7 +67,19 @@ impl Server {
     /// Starts it again on the same data and address.
     pub fn start_again(&mut self) {
         self.child = spawn(self.kind, self.addr, self.peer, self.dir.path());
-        wait_for(self.addr);
+        assert!(self.is_up(), "{:?} does not start again", self.kind);
+    }
+
+    /// Waits until it listens; false if it ends instead.
+    fn is_up(&mut self) -> bool {
+        let start = Instant::now();
+        while TcpStream::connect(self.addr).is_err() {
+            if start.elapsed() > START || self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 }
 
@@ -86,14 +106,6 @@ fn spawn(kind: Kind, addr: SocketAddr, peer: SocketAddr, dir: &Path) -> Child {
     let log = std::fs::File::create(dir.join("log")).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("{kind:?}: {error}"))
-}
-
-fn wait_for(addr: SocketAddr) {
-    let start = Instant::now();
-    while TcpStream::connect(addr).is_err() {
-        assert!(start.elapsed() < START, "nothing listens on {addr}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// `$FLOTA_BIN`, or what cargo has built beside the test program.
