@@ -71,11 +71,8 @@ impl Options {
 /// Runs suites against the program of this workspace; an error if a test fails that the lists do not explain.
 pub fn run(options: &Options) -> Result<()> {
     packages::ensure(&[packages::BUILD, packages::TEST, packages::CONFORMANCE])?;
-    let store = if options.on_etcd {
-        "/usr/bin/etcd".to_owned()
-    } else {
-        format!("{} store serve --one-member", flota()?.display())
-    };
+    let store =
+        if options.on_etcd { "/usr/bin/etcd".to_owned() } else { format!("{} store serve", flota()?.display()) };
     run_on(&store, options)
 }
 

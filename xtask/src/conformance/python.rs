@@ -18,15 +18,15 @@ const FOR_V3: &[&str] = &[
     "etcd3==0.12.0",
     "etcd3gw==2.5.0",
     "grpcio==1.85.1",
-    "hypothesis==6.170.15",
+    "hypothesis==5.16.3",
     "mock==5.2.0",
     "oslotest==6.1.1",
     "pifpaf==3.4.0",
     "protobuf==3.20.3",
-    "pytest==9.2.0",
+    "pytest==7.4.4",
     "pytest-timeout==2.4.0",
     "setuptools==65.5.0",
-    "tenacity==9.2.1",
+    "tenacity==6.3.1",
     "testtools==2.9.1",
 ];
 
