@@ -148,7 +148,7 @@ pub fn failed(change: &Change, path: &KeyPath, facts: &Facts) -> Next {
     match (&change.verb, &facts.file, &facts.directory) {
         (Verb::Set, None, Some(_)) => refuse(Code::NotFile),
         (Verb::Set, None, None) if change.refreshes() => Next::Refuse(facts.not_found(path)),
-        (Verb::Set, _, _) | (Verb::Append, _, _) => Next::Again,
+        (Verb::Set | Verb::Append, _, _) => Next::Again,
         (Verb::Create, Some(_), _) | (Verb::Create, _, Some(_)) => refuse(Code::Exists),
         (Verb::Create, None, None) => Next::Again,
         (Verb::Update, None, Some(_)) if !change.value.is_empty() => refuse(Code::NotFile),

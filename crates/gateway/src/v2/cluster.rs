@@ -141,7 +141,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// A duration as Go writes it.
 fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let rest = format!("{}", (duration - Duration::from_secs(seconds / 60 * 60)).as_secs_f64());
+    let in_minute = Duration::new(seconds % 60, duration.subsec_nanos());
+    let rest = in_minute.as_secs_f64();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{rest}s"),
         (0, minutes) => format!("{minutes}m{rest}s"),

@@ -49,11 +49,6 @@ impl Core {
         }
     }
 
-    /// The time now.
-    pub fn times(&self) -> Times {
-        Times::at(now())
-    }
-
     /// A lease for a time to live; 0 for none.
     pub async fn lease(&self, ttl: Option<u64>, directory: bool) -> Result<i64, V2Error> {
         let Some(tag) = ttl.and_then(|ttl| Tag::after(now(), ttl, directory)) else { return Ok(0) };
@@ -76,6 +71,11 @@ impl Core {
             self.reaper.hurry(tag.end, now(), lease);
         }
     }
+}
+
+/// What is known of time, now.
+pub fn times() -> Times {
+    Times::at(now())
 }
 
 /// The system's clock.

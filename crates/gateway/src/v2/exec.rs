@@ -7,7 +7,7 @@ use etcd_client::proto::{PbRangeRequest, PbTxnOpRequest, PbTxnOpResponse, PbTxnR
 use futures_util::{StreamExt, stream};
 
 use super::change::{self, Next};
-use super::core::{Core, now};
+use super::core::{Core, now, times};
 use super::error::{Code, V2Error};
 use super::facts::{Directory, Facts};
 use super::journal::Record;
@@ -47,7 +47,7 @@ pub async fn read(core: &Core, read: &Read) -> Outcome {
         let mut responses = answer.responses.into_iter();
         let file = wire::pairs(responses.next()).pop().filter(|_| !path.is_root());
         if let Some(file) = file {
-            let mut times = core.times();
+            let mut times = times();
             look_up(core, vec![file.lease], &mut times).await;
             return Ok((got(times.file(&file)), revision));
         }
@@ -69,7 +69,7 @@ pub async fn read(core: &Core, read: &Read) -> Outcome {
         if let (true, Some(last)) = (page.more, last) {
             read_rest(core, read.recursive, &last, inside.end, revision, &mut tree).await?;
         }
-        let (mut foreign, mut times) = (Vec::new(), core.times());
+        let (mut foreign, mut times) = (Vec::new(), times());
         tree.foreign_leases(&mut foreign);
         look_up(core, foreign, &mut times).await;
         return Ok((got(tree.show(read.recursive, &times)), revision));
@@ -102,10 +102,8 @@ async fn read_rest(
             break;
         }
     }
-    let missing: Vec<Vec<u8>> = match values {
-        true => Vec::new(),
-        false => tree.files().filter(|file| file.key.as_slice() > last).map(|file| file.key.clone()).collect(),
-    };
+    let missing = tree.files().filter(|file| !values && file.key.as_slice() > last);
+    let missing: Vec<Vec<u8>> = missing.map(|file| file.key.clone()).collect();
     for keys in missing.chunks(MAX_VALUES) {
         let get = |key: &Vec<u8>| {
             let range = PbRangeRequest { key: key.clone(), revision, ..PbRangeRequest::default() };
@@ -113,7 +111,9 @@ async fn read_rest(
         };
         let answer = core.store.reads(keys.iter().map(get).collect()).await?;
         for response in answer.responses {
-            wire::pairs(Some(response)).into_iter().for_each(|pair| tree.fill(pair));
+            for pair in wire::pairs(Some(response)) {
+                tree.fill(pair);
+            }
         }
     }
     Ok(())
@@ -161,7 +161,7 @@ async fn try_change(core: &Core, change: &Change, lease: i64) -> Outcome {
         let answer = core.store.txn(change::plan(change, &path, lease, order)).await?;
         revision = answer.revision;
         if answer.succeeded {
-            let (event, prev) = change::done(change, &path, lease, revision, answer.responses, &core.times());
+            let (event, prev) = change::done(change, &path, lease, revision, answer.responses, &times());
             let event = Arc::new(event);
             ticket.done(revision, Record { path, event: Arc::clone(&event), refresh: change.refreshes() });
             core.release(prev.map_or(0, |prev| prev.lease));
@@ -197,7 +197,7 @@ async fn update_directory(
         core.release(lease);
         return Ok(None);
     }
-    let event = change::directory_updated(path, directory, lease, answer.revision, &core.times());
+    let event = change::directory_updated(path, directory, lease, answer.revision, &times());
     let event = Arc::new(event);
     let record = Record { path: path.clone(), event: Arc::clone(&event), refresh: change.refreshes() };
     ticket.done(answer.revision, record);
@@ -213,7 +213,7 @@ pub async fn remove(core: &Core, removal: &Removal) -> Outcome {
     for _ in 0..MAX_ATTEMPTS {
         let answer = core.store.reads(Facts::ask(path)).await?;
         let facts = Facts::read(path, answer.revision, answer.responses);
-        let plan = removal::plan(removal, &facts, &core.times())?;
+        let plan = removal::plan(removal, &facts, &times())?;
         let ticket = core.journal.begin(path);
         let answer = core.store.txn(plan.txn.clone()).await?;
         revision = answer.revision;

@@ -8,7 +8,7 @@ use etcd_client::proto::PbEvent;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::core::Core;
+use super::core::{Core, times};
 use super::error::{Code, V2Error};
 use super::infer::{self, Hints};
 use super::path::KeyPath;
@@ -213,7 +213,9 @@ async fn follow(core: &Core, next: &mut i64) -> End {
         for (revision, events) in by_revision(response.events) {
             let told = tell(core, revision, events).await;
             let mut state = core.hub.lock();
-            told.into_iter().for_each(|told| state.waiters.tell(told));
+            for told in told {
+                state.waiters.tell(told);
+            }
             *next = revision + 1;
             end = End::Progress;
         }
@@ -237,10 +239,10 @@ fn by_revision(events: Vec<PbEvent>) -> Vec<(i64, Vec<PbEvent>)> {
 async fn tell(core: &Core, revision: i64, events: Vec<PbEvent>) -> Vec<Told> {
     let removed = infer::removed(&events);
     if let Some(record) = core.journal.find(revision, infer::touched(&events)).await {
-        return match record.refresh {
-            true => Vec::new(),
-            false => vec![Told::new(revision, record.path, &record.event, removed)],
-        };
+        if record.refresh {
+            return Vec::new();
+        }
+        return vec![Told::new(revision, record.path, &record.event, removed)];
     }
     let mut hints = Hints::default();
     for lease in infer::foreign_leases(&events).into_iter().take(MAX_LEASES) {
@@ -253,7 +255,7 @@ async fn tell(core: &Core, revision: i64, events: Vec<PbEvent>) -> Vec<Told> {
     {
         hints.emptied = Some(directory);
     }
-    let events = infer::infer(revision, &events, &hints, &core.times());
+    let events = infer::infer(revision, &events, &hints, &times());
     events
         .into_iter()
         .filter_map(|event| {

@@ -107,9 +107,10 @@ pub fn infer(revision: i64, events: &[PbEvent], hints: &Hints, times: &Times) ->
     told.filter_map(|step| match (step.deleted, step.marker) {
         (true, _) => {
             let prev = step.prev.cloned().unwrap_or_else(|| step.pair.clone());
-            let node = match step.marker {
-                true => times.directory(&step.path, prev.create_revision, prev.lease),
-                false => times.file(&prev),
+            let node = if step.marker {
+                times.directory(&step.path, prev.create_revision, prev.lease)
+            } else {
+                times.file(&prev)
             };
             Some(gone(removal(prev.lease), revision, node))
         }

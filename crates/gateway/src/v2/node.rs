@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etcd_client::proto::PbKeyValue;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::path::KeyPath;
 use super::time::Millis;
@@ -23,7 +23,7 @@ pub struct Node {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dir: bool,
     /// When it goes, if it does.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<Millis>,
     /// Seconds until then.
     #[serde(skip_serializing_if = "is_zero")]
@@ -41,13 +41,6 @@ pub struct Node {
 
 fn is_zero(number: &i64) -> bool {
     *number == 0
-}
-
-fn shown<S: Serializer>(end: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
-    match end {
-        Some(end) => serializer.collect_str(end),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// What happened.
@@ -261,7 +254,9 @@ mod tests {
 
     fn shown(path: &str, recursive: bool, keys: &[(&str, i64)]) -> String {
         let mut tree = Tree::new(KeyPath::new(path).unwrap());
-        keys.iter().for_each(|(key, created)| tree.add(pair(key, *created)));
+        for (key, created) in keys {
+            tree.add(pair(key, *created));
+        }
         let node = tree.show(recursive, &Times::at(Millis(0)));
         String::from_utf8(super::super::json::encode(&node)).unwrap().trim_end().to_owned()
     }

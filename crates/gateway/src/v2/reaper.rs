@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 
-use super::core::{Core, now};
+use super::core::{Core, now, times};
 use super::error::V2Error;
 use super::facts::Facts;
 use super::journal::Record;
@@ -144,7 +144,7 @@ async fn expire(core: &Core, path: &KeyPath, directory: bool, lease: i64) -> Res
     for _ in 0..MAX_ATTEMPTS {
         let answer = core.store.reads(Facts::ask(path)).await?;
         let facts = Facts::read(path, answer.revision, answer.responses);
-        let Some(plan) = removal::expiry(path, directory, lease, &facts, &core.times()) else { return Ok(()) };
+        let Some(plan) = removal::expiry(path, directory, lease, &facts, &times()) else { return Ok(()) };
         let ticket = core.journal.begin(path);
         let answer = core.store.txn(plan.txn.clone()).await?;
         if answer.succeeded {

@@ -88,12 +88,11 @@ fn of_directory(path: &KeyPath, facts: &Facts, guards: Vec<PbCompare>, action: A
 /// The parent stays: by the sibling that was seen, or else by a marker.
 fn keep_parent(txn: &mut PbTxnRequest, path: &KeyPath, facts: &Facts) {
     let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else { return };
-    match &facts.sibling {
-        Some(sibling) => txn.compare.push(wire::exists(sibling.clone())),
-        None => {
-            txn.compare.extend(neighbours(path).into_iter().map(wire::empty));
-            txn.success.push(wire::mark(parent.marker(), 0));
-        }
+    if let Some(sibling) = &facts.sibling {
+        txn.compare.push(wire::exists(sibling.clone()));
+    } else {
+        txn.compare.extend(neighbours(path).into_iter().map(wire::empty));
+        txn.success.push(wire::mark(parent.marker(), 0));
     }
 }
 

@@ -72,6 +72,10 @@ async fn about_the_cluster(door: &Door, part: &str, below: &str, request: &Parts
     }
 }
 
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
 /// A path and query as Go writes them into a `Location`.
 fn location(path: &str, query: Option<&str>) -> String {
     let mut location = String::with_capacity(path.len());
@@ -79,7 +83,7 @@ fn location(path: &str, query: Option<&str>) -> String {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => location.push(char::from(byte)),
             byte if b"-_.~$&+,/:;=@".contains(&byte) => location.push(char::from(byte)),
-            byte => location.push_str(&format!("%{byte:02X}")),
+            byte => location.extend(['%', hex(byte >> 4), hex(byte & 15)]),
         }
     }
     match query {

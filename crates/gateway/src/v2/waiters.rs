@@ -76,7 +76,7 @@ impl Waiters {
     /// Forgets everything: the events to come begin with index `since`.
     pub fn restart(&mut self, since: i64) {
         let next = self.next;
-        *self = Waiters { since, next, ..Waiters::default() };
+        *self = Waiters { next, since, ..Waiters::default() };
     }
 
     /// How many wait.

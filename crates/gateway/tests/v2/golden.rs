@@ -10,13 +10,12 @@ const GOLDEN: &str = include_str!("golden/etcd-3.4.23.txt");
 fn blocks(text: &str) -> Vec<(String, String)> {
     let mut blocks: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
-        match line.strip_prefix("$ curl ") {
-            Some(arguments) => blocks.push((arguments.to_owned(), String::new())),
-            None => {
-                let (_, answer) = blocks.last_mut().unwrap();
-                answer.push_str(line);
-                answer.push('\n');
-            }
+        if let Some(arguments) = line.strip_prefix("$ curl ") {
+            blocks.push((arguments.to_owned(), String::new()));
+        } else {
+            let (_, answer) = blocks.last_mut().unwrap();
+            answer.push_str(line);
+            answer.push('\n');
         }
     }
     blocks
