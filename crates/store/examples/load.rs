@@ -1,21 +1,34 @@
 //! A load on any etcd v3 server, for `cargo xtask bench store`: prints `name value` lines, times in microseconds.
+//!
+//! It leaves answers as the bytes they are wherever their length says enough: it runs on the same processors as the server, and what
+//! it takes for itself it takes from both servers alike.
+
 #![expect(clippy::print_stdout, reason = "its output is read by the bench")]
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
-use etcd_client::{Client, GetOptions, KvClient, WatchOptions, WatchStream};
+use etcd_client::proto::{PbPutRequest, PbRangeRequest, PbRangeResponse, PbWatchResponse};
+use futures_util::{StreamExt, stream};
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes};
+use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
 
 /// Bytes of each value.
 const VALUE_BYTES: usize = 1024;
 
 /// Keys of one answer when a scan goes page by page.
-const PAGE: i64 = 1000;
+const PAGE: usize = 1000;
 
 /// How long to wait for a server that starts, and between two looks at it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,9 +86,15 @@ struct Requests {
     keys: usize,
 }
 
-#[tokio::main]
-async fn main() -> Outcome<()> {
+fn main() -> Outcome<()> {
     let options = Options::parse();
+    // One client needs one thread, and does not wait until another one wakes.
+    let alone = matches!(&options.load, Load::Put(load) | Load::Get(load) if load.clients == 1);
+    let mut runtime = if alone { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
+    runtime.enable_all().build()?.block_on(run(options))
+}
+
+async fn run(options: Options) -> Outcome<()> {
     let endpoint = options.endpoint.as_str();
     match options.load {
         Load::Put(clients) => requests(endpoint, clients, Kind::Put).await,
@@ -86,9 +105,88 @@ async fn main() -> Outcome<()> {
     }
 }
 
-async fn connect(endpoint: &str) -> Outcome<Client> {
-    Ok(Client::connect([endpoint], None).await?)
+// === gRPC ===
+
+/// A connection; clones share it.
+#[derive(Clone)]
+struct Connection(Grpc<Channel>);
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const PUT: &str = "/etcdserverpb.KV/Put";
+const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
+impl Connection {
+    async fn open(endpoint: &str) -> Outcome<Connection> {
+        let channel = Endpoint::from_shared(format!("http://{endpoint}"))?.tcp_nodelay(true).connect().await?;
+        Ok(Connection(Grpc::new(channel).max_decoding_message_size(usize::MAX)))
+    }
+
+    async fn call(&mut self, path: &'static str, message: &impl Message) -> Outcome<Bytes> {
+        self.0.ready().await?;
+        let request = Request::new(message.encode_to_vec().into());
+        Ok(self.0.unary(request, PathAndQuery::from_static(path), RawCodec).await?.into_inner())
+    }
+
+    async fn range(&mut self, request: PbRangeRequest) -> Outcome<Bytes> {
+        self.call(RANGE, &request).await
+    }
+
+    async fn put(&mut self, key: impl Into<Vec<u8>>, value: Vec<u8>) -> Outcome<()> {
+        self.call(PUT, &PbPutRequest { key: key.into(), value, ..PbPutRequest::default() }).await.map(drop)
+    }
+
+    /// A stream with so many watches of one key.
+    async fn watch(&mut self, key: &str, watches: usize) -> Outcome<Streaming<Bytes>> {
+        // A request that creates a watch: two messages within each other, of one field each.
+        let create = [&[0x0a, key.len() as u8], key.as_bytes()].concat();
+        let create = Bytes::from([&[0x0a, create.len() as u8][..], &create].concat());
+        // The stream is not ended from this side.
+        let requests = stream::iter(std::iter::repeat_n(create, watches)).chain(stream::pending());
+        self.0.ready().await?;
+        let requests = Request::new(requests);
+        Ok(self.0.streaming(requests, PathAndQuery::from_static(WATCH), RawCodec).await?.into_inner())
+    }
 }
+
+/// Leaves messages as the bytes they are.
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = RawCodec;
+    type Decoder = RawCodec;
+
+    fn encoder(&mut self) -> RawCodec {
+        RawCodec
+    }
+
+    fn decoder(&mut self) -> RawCodec {
+        RawCodec
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        dst.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = src.remaining();
+        Ok(Some(src.copy_to_bytes(length)))
+    }
+}
+
+// === Loads ===
 
 fn key(number: usize) -> String {
     format!("load/{number:06}")
@@ -101,9 +199,9 @@ fn value(seed: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state as u8
+        state.to_le_bytes()
     };
-    (0..VALUE_BYTES).map(|_| next()).collect()
+    (0..VALUE_BYTES / 8).flat_map(|_| next()).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -116,8 +214,8 @@ enum Kind {
 async fn requests(endpoint: &str, load: Requests, kind: Kind) -> Outcome<()> {
     let mut connections = Vec::new();
     for _ in 0..load.connections.max(1) {
-        let connection = connect(endpoint).await?.kv_client();
-        connection.clone().get("warm", None).await?;
+        let mut connection = Connection::open(endpoint).await?;
+        connection.range(one_key(key(0))).await?;
         connections.push(connection);
     }
     let next = Arc::new(AtomicUsize::new(0));
@@ -138,7 +236,7 @@ async fn requests(endpoint: &str, load: Requests, kind: Kind) -> Outcome<()> {
 }
 
 async fn client(
-    mut connection: KvClient,
+    mut connection: Connection,
     kind: Kind,
     next: Arc<AtomicUsize>,
     count: usize,
@@ -154,15 +252,23 @@ async fn client(
         let key = key(number.wrapping_mul(7919) % keys);
         let began = Instant::now();
         match kind {
-            Kind::Put => drop(connection.put(key, value(number), None).await?),
+            Kind::Put => connection.put(key, value(number)).await?,
             Kind::Get => {
-                if connection.get(key, None).await?.kvs().len() != 1 {
+                if connection.range(one_key(key)).await?.len() < VALUE_BYTES {
                     return Err("a key that was put is not there".into());
                 }
             }
         }
         times.push(began.elapsed());
     }
+}
+
+fn one_key(key: String) -> PbRangeRequest {
+    PbRangeRequest { key: key.into(), ..PbRangeRequest::default() }
+}
+
+fn keys_from(key: String) -> PbRangeRequest {
+    PbRangeRequest { key: key.into(), range_end: b"load0".to_vec(), ..PbRangeRequest::default() }
 }
 
 fn print_times(mut times: Vec<Duration>) {
@@ -175,36 +281,36 @@ fn print_times(mut times: Vec<Duration>) {
 }
 
 async fn scan(endpoint: &str) -> Outcome<()> {
-    let mut client = connect(endpoint).await?.kv_client().max_decoding_message_size(usize::MAX);
-    client.get("warm", None).await?;
+    let mut client = Connection::open(endpoint).await?;
+    let counted = client.range(PbRangeRequest { count_only: true, ..keys_from(key(0)) }).await?;
+    let keys = usize::try_from(PbRangeResponse::decode(counted)?.count)?;
+    println!("keys {keys}");
     let began = Instant::now();
-    let whole = client.get("load/", Some(GetOptions::new().with_prefix())).await?;
+    let whole = client.range(keys_from(key(0))).await?;
     println!("whole {}", began.elapsed().as_micros());
-    println!("keys {}", whole.kvs().len());
     drop(whole);
     let began = Instant::now();
-    let mut from = b"load/".to_vec();
-    loop {
-        let page = GetOptions::new().with_range("load0").with_limit(PAGE);
-        let page = client.get(from, Some(page)).await?;
-        match page.kvs().last() {
-            // The smallest key behind the last one.
-            Some(last) if page.more() => from = [last.key(), &[0]].concat(),
-            _ => break,
-        }
+    let mut bytes = 0;
+    for first in (0..keys).step_by(PAGE) {
+        bytes += client.range(PbRangeRequest { limit: PAGE as i64, ..keys_from(key(first)) }).await?.len();
     }
     println!("pages {}", began.elapsed().as_micros());
+    if bytes < keys * VALUE_BYTES {
+        return Err("pages without all keys".into());
+    }
     Ok(())
 }
 
-/// Waits for the messages of one stream's watches and tells each revision once all of them have it.
-async fn follow(mut stream: WatchStream, watches: usize, delivered: mpsc::Sender<i64>) -> Outcome<()> {
-    let left = AtomicI64::new(watches as i64);
+/// Waits for the messages of one stream's watches and tells each time that all of them have an event.
+async fn follow(mut stream: Streaming<Bytes>, watches: usize, delivered: mpsc::Sender<()>) -> Outcome<()> {
+    let mut left = watches;
     while let Some(message) = stream.message().await? {
-        for event in message.events() {
-            if left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                left.store(watches as i64, Ordering::Relaxed);
-                delivered.send(event.kv().map_or(0, etcd_client::KeyValue::mod_revision)).await?;
+        // Shorter ones tell something else than an event.
+        if message.len() >= VALUE_BYTES {
+            left -= 1;
+            if left == 0 {
+                left = watches;
+                delivered.send(()).await?;
             }
         }
     }
@@ -216,21 +322,21 @@ async fn watch(endpoint: &str, watchers: usize, streams: usize, puts: usize) -> 
     let mut tasks = JoinSet::new();
     let each = watchers / streams;
     for _ in 0..streams {
-        let mut stream = connect(endpoint).await?.watch("watched", None).await?;
-        for _ in 1..each {
-            stream.watch("watched", Some(WatchOptions::new())).await?;
-        }
-        let mut created = 0;
-        while created < each {
-            created += usize::from(stream.message().await?.ok_or("the stream of watches ended")?.created());
+        let mut stream = Connection::open(endpoint).await?.watch("watched", each).await?;
+        for _ in 0..each {
+            let created = stream.message().await?.ok_or("the stream of watches ended")?;
+            if !PbWatchResponse::decode(created)?.created {
+                return Err("a watch was not created".into());
+            }
         }
         tasks.spawn(follow(stream, each, delivered.clone()));
     }
-    let mut client = connect(endpoint).await?.kv_client();
+    let mut client = Connection::open(endpoint).await?;
     let mut times = Vec::new();
     for number in 0..puts {
+        let value = value(number);
         let began = Instant::now();
-        let done = client.put("watched", value(number), None);
+        let done = client.put("watched", value);
         let all = async {
             for _ in 0..streams {
                 tokio::select! {
@@ -251,8 +357,8 @@ async fn watch(endpoint: &str, watchers: usize, streams: usize, puts: usize) -> 
 async fn ready(endpoint: &str) -> Outcome<()> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        if let Ok(mut client) = connect(endpoint).await
-            && client.get(key(0), None).await.is_ok()
+        if let Ok(mut client) = Connection::open(endpoint).await
+            && client.range(one_key(key(0))).await.is_ok()
         {
             println!("at {}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros());
             return Ok(());
