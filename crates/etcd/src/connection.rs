@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -48,9 +48,10 @@ pub fn tuned(stream: TcpStream) -> TcpStream {
 
 /// Serves one connection until its client or an error ends it; after `stop` it takes no more requests. On HTTP/2 at most `max_streams`
 /// requests are under way at the same time: the client waits with the next one.
-pub async fn serve<S>(stream: S, router: Router, max_streams: u32, stop: CancellationToken)
+pub async fn serve<S, R>(stream: S, router: R, max_streams: u32, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    R: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let info = stream.connect_info();
     let read = Arc::new(AtomicUsize::new(0));

@@ -27,13 +27,24 @@ impl Slot {
         Some(self.pending.swap(0, Ordering::AcqRel)).filter(|revision| *revision != 0)
     }
 
-    /// Notes that there is something to fetch from `revision` on.
+    /// Notes that there is something to fetch from `revision` on, and wakes the stream.
     pub(crate) fn mark(&self, revision: Revision) {
-        // Keeps an older mark: it is fetched from there.
-        let marked = self.pending.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire);
-        if marked.is_ok() {
+        if self.note(revision) {
             self.stream.notify_one();
         }
+    }
+
+    /// The same for many watches: notes whom to wake afterwards. Watches of one stream mostly stand together; it is woken when all of them
+    /// are marked, and fetches them in one go.
+    fn note_for<'a>(&'a self, revision: Revision, wake: &mut Vec<&'a Arc<Notify>>) {
+        if self.note(revision) && !wake.last().is_some_and(|last| Arc::ptr_eq(last, &self.stream)) {
+            wake.push(&self.stream);
+        }
+    }
+
+    /// Whether the mark is new; an older one is kept: it is fetched from there.
+    fn note(&self, revision: Revision) -> bool {
+        self.pending.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -90,16 +101,20 @@ impl Hub {
     pub(crate) fn publish(&self, commits: &[Arc<Commit>]) {
         let Some(last) = commits.last() else { return };
         let watches = self.lock();
+        let mut wake: Vec<&Arc<Notify>> = Vec::new();
         for commit in commits {
             for event in &commit.events {
                 let key = &event.kv().key;
                 for slot in watches.keys.get(key).into_iter().flatten() {
-                    slot.mark(commit.revision);
+                    slot.note_for(commit.revision, &mut wake);
                 }
                 for slot in watches.ranges.iter().filter(|slot| slot.range.contains(key)) {
-                    slot.mark(commit.revision);
+                    slot.note_for(commit.revision, &mut wake);
                 }
             }
+        }
+        for stream in wake {
+            stream.notify_one();
         }
         self.published.store(last.revision, Ordering::Release);
     }

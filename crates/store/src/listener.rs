@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use flota_etcd::connection::{self, HEAD_TIMEOUT, tuned};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -16,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::service::Front;
 use crate::{Listen, StoreError, tls};
 
 /// Most connections of one address; the next one waits in the kernel's queue until one ends.
@@ -67,7 +67,7 @@ impl Bound {
     }
 
     /// Serves until `stop`, then finishes the requests at hand; dropped, it cuts them off.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+    pub(crate) async fn serve(self, front: Front, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
@@ -83,9 +83,9 @@ impl Bound {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok(accepted) => {
-                    let (router, stop) = (router.clone(), stop.clone());
+                    let (front, stop) = (front.clone(), stop.clone());
                     connections.spawn(async move {
-                        accepted.serve(router, stop).await;
+                        accepted.serve(front, stop).await;
                         drop(permit);
                     });
                 }
@@ -118,14 +118,14 @@ enum Accepted {
 }
 
 impl Accepted {
-    async fn serve(self, router: Router, stop: CancellationToken) {
+    async fn serve(self, front: Front, stop: CancellationToken) {
         match self {
-            Accepted::Unix(stream) => connection::serve(stream, router, MAX_STREAMS, stop).await,
-            Accepted::Tcp(stream) => connection::serve(stream, router, MAX_STREAMS, stop).await,
+            Accepted::Unix(stream) => connection::serve(stream, front, MAX_STREAMS, stop).await,
+            Accepted::Tcp(stream) => connection::serve(stream, front, MAX_STREAMS, stop).await,
             Accepted::Tls(stream, acceptor) => {
                 // A handshake that fails is the client's to report.
                 if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                    connection::serve(stream, router, MAX_STREAMS, stop).await;
+                    connection::serve(stream, front, MAX_STREAMS, stop).await;
                 }
             }
         }

@@ -109,8 +109,8 @@ impl Store {
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let Store { shared, listeners, routes, writer_end, _lock, .. } = self;
         let stopping = shared.stopping.clone();
-        let router = service::router(&shared).merge(routes);
-        let served = listeners.into_iter().map(|bound| bound.serve(router.clone(), stopping.clone()));
+        let front = service::front(&shared, service::router(&shared).merge(routes));
+        let served = listeners.into_iter().map(|bound| bound.serve(front.clone(), stopping.clone()));
         let served = join_all(served.collect::<Vec<_>>());
         let mut servers = tokio::spawn(async { served.await.clear() });
         let leases = tokio::spawn(lease_timer(Arc::clone(&shared)));

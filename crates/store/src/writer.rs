@@ -157,12 +157,13 @@ impl Writer {
             self.shared.auth.follow(state.auth());
             (commits, state.next_deadline())
         };
+        // Before the answers: whoever has one finds it counted.
+        self.shared.metrics.committed(&commits);
         let compacted = jobs.iter().any(|job| matches!(job.request, Request::Compact(_)));
         for (job, answer) in jobs.into_iter().zip(answers) {
             // A caller that has gone away does not want the answer.
             let _ = job.answer.send(answer);
         }
-        self.shared.metrics.committed(&commits);
         self.shared.hub.publish(&commits);
         self.shared.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
         self.tidy(compacted && space != Space::Enough);

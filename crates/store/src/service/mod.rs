@@ -4,6 +4,7 @@ mod auth;
 mod cluster;
 mod convert;
 mod count;
+mod front;
 mod health;
 mod http;
 mod kv;
@@ -29,8 +30,10 @@ use tonic::Status;
 use tonic::service::Routes;
 
 use crate::shared::Shared;
+use wire::KvServer;
 
 pub(crate) use convert::TERM;
+pub(crate) use front::Front;
 
 /// The etcd release that clients are told.
 pub(crate) const ETCD_VERSION: &str = "3.4.23";
@@ -46,10 +49,7 @@ const GRPC_OVERHEAD: usize = 512 << 10;
 
 /// All gRPC services, and an answer for what is not served.
 pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
-    let largest = MAX_MESSAGE_BYTES.max(shared.config.limits.max_request_bytes + GRPC_OVERHEAD);
-    let kv = Arc::new(kv::KvService::new(shared));
-    let rest = PbKvServer::from_arc(Arc::clone(&kv)).max_decoding_message_size(largest);
-    let mut routes = Routes::new(wire::KvServer { kv, rest })
+    let mut routes = Routes::new(kv_server(shared))
         .add_service(wire::WatchServer { watch: Arc::new(watch::WatchService::new(shared)) })
         .add_service(auth::AuthService::new(shared))
         .add_service(PbLeaseServer::new(lease::LeaseService::new(shared)))
@@ -63,6 +63,18 @@ pub(crate) fn grpc(shared: &Arc<Shared>) -> Routes {
     let counted = from_fn_with_state(Arc::clone(shared), count::calls);
     *routes.axum_router_mut() = router.route_layer(counted).fallback(not_served);
     routes
+}
+
+fn kv_server(shared: &Arc<Shared>) -> KvServer {
+    let largest = MAX_MESSAGE_BYTES.max(shared.config.limits.max_request_bytes + GRPC_OVERHEAD);
+    let kv = Arc::new(kv::KvService::new(shared));
+    let rest = PbKvServer::from_arc(Arc::clone(&kv)).max_decoding_message_size(largest);
+    KvServer { kv, rest, largest }
+}
+
+/// What is asked most often without a way through all routes; the rest by `router`.
+pub(crate) fn front(shared: &Arc<Shared>, router: Router) -> Front {
+    Front::new(shared, kv_server(shared), router)
 }
 
 /// Everything that is served on the store's addresses.

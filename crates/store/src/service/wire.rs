@@ -1,4 +1,5 @@
-//! The two answers that carry many values, Range and Watch, written from the store's own values straight into the connection's buffer.
+//! The two answers that carry many values, Range and Watch, written from the store's own values straight into the connection's buffer;
+//! and Put, which is asked as often.
 //!
 //! The generated messages would copy each key and value into vectors first, only to copy them again and throw the vectors away: once for
 //! each of a thousand watches of one key.
@@ -10,18 +11,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use etcd_client::proto::{
-    PbKvServer, PbRangeRequest, PbRangeResponse, PbResponseHeader, PbWatchRequest, PbWatchResponse,
+    PbKvServer, PbKvService, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse, PbResponseHeader,
+    PbWatchRequest, PbWatchResponse,
 };
 use flota_mvcc::{Event, KeyValue, LeaseId, RangeResponse};
 use prost::Message;
 use prost::bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tonic::body::Body;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::{ProstCodec, ProstDecoder};
+use tonic_prost::ProstDecoder;
 
 use super::kv::KvService;
 use super::watch::{WatchResponses, WatchService};
@@ -52,6 +54,19 @@ pub(super) struct WatchAnswer {
 impl From<PbWatchResponse> for WatchAnswer {
     fn from(head: PbWatchResponse) -> WatchAnswer {
         WatchAnswer { head, events: Vec::new(), prev_kv: false }
+    }
+}
+
+/// A generated message.
+struct Plain<M>(M);
+
+impl<M: Message + 'static> Answer for Plain<M> {
+    fn length(&self) -> usize {
+        self.0.encoded_len()
+    }
+
+    fn write(&self, out: &mut impl BufMut) {
+        self.0.encode_raw(out);
     }
 }
 
@@ -193,8 +208,24 @@ fn write_bytes(out: &mut impl BufMut, field: u32, bytes: &[u8]) {
 
 // === gRPC ===
 
+/// First size of the buffer for an answer; one that is larger says so itself. tonic's own is 8 KiB for each, most of it never used.
+const ANSWER_BUFFER: usize = 256;
+
+/// Bytes of messages after which a stream passes them on (tonic's own figure).
+const YIELD_BYTES: usize = 32 << 10;
+
 /// Writes answers of its own kind, and reads requests as everything else does.
-struct AnswerCodec<A, Q>(PhantomData<(A, Q)>);
+struct AnswerCodec<A, Q> {
+    /// First size of the buffer for a request.
+    request_buffer: usize,
+    kinds: PhantomData<(A, Q)>,
+}
+
+impl<A, Q> AnswerCodec<A, Q> {
+    fn new(request_buffer: usize) -> AnswerCodec<A, Q> {
+        AnswerCodec { request_buffer, kinds: PhantomData }
+    }
+}
 
 struct AnswerEncoder<A>(PhantomData<A>);
 
@@ -209,7 +240,7 @@ impl<A: Answer, Q: Message + Default + Send + 'static> Codec for AnswerCodec<A, 
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<Q, Q>::default().decoder()
+        ProstDecoder::new(BufferSettings::new(self.request_buffer, YIELD_BYTES))
     }
 }
 
@@ -222,13 +253,37 @@ impl<A: Answer> Encoder for AnswerEncoder<A> {
         answer.write(out);
         Ok(())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(ANSWER_BUFFER, YIELD_BYTES)
+    }
 }
 
-/// The KV service: Range here, everything else as generated.
+pub(super) const RANGE: &str = "/etcdserverpb.KV/Range";
+pub(super) const PUT: &str = "/etcdserverpb.KV/Put";
+
+/// Most requests to read fit into this, and most puts into this.
+const RANGE_REQUEST: usize = 128;
+const PUT_REQUEST: usize = 2 << 10;
+
+/// The KV service: Range and Put here, everything else as generated.
 #[derive(Clone)]
 pub(super) struct KvServer {
     pub(super) kv: Arc<KvService>,
     pub(super) rest: PbKvServer<KvService>,
+    /// Largest message that is read.
+    pub(super) largest: usize,
+}
+
+impl KvServer {
+    pub(super) async fn range(self, request: http::Request<Body>) -> http::Response<Body> {
+        Grpc::new(AnswerCodec::new(RANGE_REQUEST)).unary(RangeMethod(self.kv), request).await
+    }
+
+    pub(super) async fn put(self, request: http::Request<Body>) -> http::Response<Body> {
+        let grpc = Grpc::new(AnswerCodec::new(PUT_REQUEST));
+        grpc.max_decoding_message_size(self.largest).unary(PutMethod(self.kv), request).await
+    }
 }
 
 impl NamedService for KvServer {
@@ -245,11 +300,24 @@ impl Service<http::Request<Body>> for KvServer {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != "/etcdserverpb.KV/Range" {
-            return self.rest.call(request);
+        let server = self.clone();
+        match request.uri().path() {
+            RANGE => Box::pin(async move { Ok(server.range(request).await) }),
+            PUT => Box::pin(async move { Ok(server.put(request).await) }),
+            _ => self.rest.call(request),
         }
-        let method = RangeMethod(Arc::clone(&self.kv));
-        Box::pin(async move { Ok(Grpc::new(AnswerCodec(PhantomData)).unary(method, request).await) })
+    }
+}
+
+struct PutMethod(Arc<KvService>);
+
+impl UnaryService<PbPutRequest> for PutMethod {
+    type Response = Plain<PbPutResponse>;
+    type Future = BoxFuture<Response<Plain<PbPutResponse>>, Status>;
+
+    fn call(&mut self, request: Request<PbPutRequest>) -> Self::Future {
+        let kv = Arc::clone(&self.0);
+        Box::pin(async move { Ok(kv.put(request).await?.map(Plain)) })
     }
 }
 
@@ -289,7 +357,7 @@ impl Service<http::Request<Body>> for WatchServer {
             if request.uri().path() != "/etcdserverpb.Watch/Watch" {
                 return Ok(Status::unimplemented("").into_http());
             }
-            Ok(Grpc::new(AnswerCodec(PhantomData)).streaming(method, request).await)
+            Ok(Grpc::new(AnswerCodec::new(RANGE_REQUEST)).streaming(method, request).await)
         })
     }
 }
