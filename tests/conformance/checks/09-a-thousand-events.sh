@@ -1,11 +1,11 @@
 timeout 40 etcdctl watch --prefix svc/ --rev 1 -w json >events &
 W=$!
 for shell in $(seq 10); do
-    (for i in $(seq 20); do
-        printf '\n%s\n\n\n' "$(for n in 1 2 3 4 5; do echo "put svc/$shell-$n $i"; done)" | etcdctl txn >/dev/null
+    (for i in $(seq 4); do
+        printf '\n%s\n\n\n' "$(for n in $(seq 25); do echo "put svc/$shell-$n $i"; done)" | etcdctl txn >/dev/null
     done) &
 done
-# 10 shells, 20 transactions each, 5 puts in each: 1,000 events, none lost, none twice, revisions never going down.
+# 10 shells, 4 transactions each, 25 puts in each: 1,000 events, none lost, none twice, revisions never going down.
 for tries in $(seq 250); do
     [ "$(grep -o '"mod_revision":[0-9]*' events | wc -l)" -ge 1000 ] && break
     sleep 0.1

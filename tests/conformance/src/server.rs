@@ -26,6 +26,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
+    options: Vec<String>,
     addr: SocketAddr,
     peer: SocketAddr,
     child: Child,
@@ -35,16 +36,22 @@ pub struct Server {
 impl Server {
     /// Starts an empty store, its data in memory: what a disk does is not what is compared.
     pub fn start(kind: Kind) -> Server {
-        // A port that was free may be taken before the store gets to it.
-        (0..MAX_STARTS).find_map(|_| Server::try_start(kind)).unwrap_or_else(|| panic!("{kind:?} does not start"))
+        Server::start_with(kind, &[])
     }
 
-    fn try_start(kind: Kind) -> Option<Server> {
+    /// The same with further flags, those of etcd.
+    pub fn start_with(kind: Kind, options: &[String]) -> Server {
+        // A port that was free may be taken before the store gets to it.
+        let started = (0..MAX_STARTS).find_map(|_| Server::try_start(kind, options));
+        started.unwrap_or_else(|| panic!("{kind:?} does not start"))
+    }
+
+    fn try_start(kind: Kind, options: &[String]) -> Option<Server> {
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let (addr, peer) = (free_addr(), free_addr());
-        let child = spawn(kind, addr, peer, dir.path());
-        let mut server = Server { kind, addr, peer, child, dir };
+        let child = spawn(kind, addr, peer, dir.path(), options);
+        let mut server = Server { kind, options: options.to_vec(), addr, peer, child, dir };
         server.is_up().then_some(server)
     }
 
@@ -66,7 +73,7 @@ impl Server {
 
     /// Starts it again on the same data and address.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.kind, self.addr, self.peer, self.dir.path());
+        self.child = spawn(self.kind, self.addr, self.peer, self.dir.path(), &self.options);
         assert!(self.is_up(), "{:?} does not start again", self.kind);
     }
 
@@ -90,7 +97,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(kind: Kind, addr: SocketAddr, peer: SocketAddr, dir: &Path) -> Child {
+fn spawn(kind: Kind, addr: SocketAddr, peer: SocketAddr, dir: &Path, options: &[String]) -> Child {
     let mut command = match kind {
         Kind::Etcd => Command::new("etcd"),
         Kind::Flota => Command::new(flota()),
@@ -102,7 +109,7 @@ fn spawn(kind: Kind, addr: SocketAddr, peer: SocketAddr, dir: &Path) -> Child {
     let (client, peer) = (format!("http://{addr}"), format!("http://{peer}"));
     command.args(["--name", "one", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    command.args(["--initial-cluster", &format!("one={peer}")]);
+    command.args(["--initial-cluster", &format!("one={peer}")]).args(options);
     let log = std::fs::File::create(dir.join("log")).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("{kind:?}: {error}"))
