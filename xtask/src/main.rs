@@ -25,7 +25,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
   cargo xtask test              everything: house rules, format, lints, unit tests, end-to-end tests on lab machines
     --no-lab                      without what needs root and lab machines
     --lab-only                    only that
-  cargo xtask ci                the same as `test`, with the versions of all tools first
+  cargo xtask ci                the same as `test` and the quick ones of `conformance`, with the versions of all tools first
   cargo xtask conformance       suites that others wrote for etcd, against the embedded store: the quick ones of them
     NAME...                       only these; --all: all of them
     --etcd                        against Debian's etcd instead

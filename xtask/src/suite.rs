@@ -40,6 +40,11 @@ impl Suite {
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
+    /// The program under test.
+    pub fn flota(&self) -> &Path {
+        &self.flota
+    }
+
     fn parse(messages: &str) -> Result<Self> {
         let mut programs = Vec::new();
         let mut flota = None;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::suite::Suite;
-use crate::{packages, shell, tidy};
+use crate::{conformance, packages, shell, tidy};
 
 /// Packages whose ignored tests need root or Debian packages.
 pub const ON_THE_HOST: &[&str] = &["crates/store", "tests/conformance"];
@@ -15,7 +15,9 @@ pub const ON_MACHINES: &[&str] = &["crates/lab", "tests/e2e"];
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything.
+    /// Everything, and the suites that others wrote for etcd.
+    Ci,
+    /// Everything of our own.
     All,
     /// What any machine can run, without root and lab machines.
     NoLab,
@@ -39,6 +41,7 @@ fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     steps.run("Debian packages", || match scope {
         Scope::NoLab => packages::ensure(&[packages::BUILD]),
         Scope::All | Scope::LabOnly => packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST]),
+        Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB]].concat()),
     })?;
     if scope != Scope::LabOnly {
         steps.run("house rules", tidy::run)?;
@@ -49,8 +52,11 @@ fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     if scope != Scope::LabOnly {
         cargo(steps, "unit tests", &["test", "--workspace"])?;
     }
-    if scope == Scope::All {
+    if matches!(scope, Scope::Ci | Scope::All) {
         ignored(steps, &suite, ON_THE_HOST)?;
+    }
+    if scope == Scope::Ci {
+        steps.run("suites written for etcd", || conformance::run_quick(suite.flota()))?;
     }
     if scope != Scope::NoLab {
         ignored(steps, &suite, ON_MACHINES)?;

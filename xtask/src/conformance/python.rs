@@ -35,7 +35,7 @@ const FOR_V2: &[&str] = &[
     "dnspython==2.9.2",
     "mock==5.2.0",
     "pynose==1.5.5",
-    "pyOpenSSL==26.4.0",
+    "pyOpenSSL==24.2.1",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
     "python-etcd==0.4.5",
@@ -46,8 +46,9 @@ const FOR_V2: &[&str] = &[
 /// The tests of the gRPC client `etcd3`.
 pub fn etcd3(alone: &Alone) -> Result<Vec<Outcome>> {
     let python = environment(alone, FOR_V3)?;
-    let tests = source(alone, &python, "etcd3==0.12.0", "etcd3-0.12.0")?.join("tests");
-    with_store(alone, &python, &tests, &["PYTHON_ETCD_HTTP_URL=http://localhost:2379", "TEST_ETCD_VERSION=v3.4.23"])
+    let source = source(alone, &python, "etcd3==0.12.0", "etcd3-0.12.0")?;
+    // They find certificates in `tests`.
+    with_store(alone, &python, &source, &["PYTHON_ETCD_HTTP_URL=http://localhost:2379", "TEST_ETCD_VERSION=v3.4.23"])
 }
 
 /// The tests of `etcd3gw`, a client of the JSON gateway; they are part of the installed package.

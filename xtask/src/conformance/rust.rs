@@ -28,7 +28,7 @@ pub fn etcd_client(alone: &Alone) -> Result<Vec<Outcome>> {
         std::fs::write(&manifest, text + "\n[workspace]\n").context("can't write its Cargo.toml")?;
     }
     let target = alone.dir().join("target");
-    let mut build = cargo(["test", "--no-run", "--quiet", "--test", "client", "--test", "namespace"]);
+    let mut build = cargo(["test", "--no-run", "--quiet", "--locked", "--test", "client", "--test", "namespace"]);
     run(build.current_dir(&source).env("CARGO_TARGET_DIR", &target))?;
     let mut outcomes = Vec::new();
     for name in PROGRAMS {
