@@ -21,22 +21,20 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// tests/e2e: etcdctl and curl against processes.
 pub fn etcdctl(alone: &Alone) -> Result<Vec<Outcome>> {
     let program = build(alone, &[], "go.etcd.io/etcd/tests/e2e")?;
-    // The tests find certificates two levels above, and the programs in a directory that they are told.
-    let dir = alone.dir().join("tree/tests/e2e");
+    // The tests find programs and certificates two levels above.
     let bin = alone.dir().join("tree/bin");
-    std::fs::create_dir_all(&dir).and_then(|()| std::fs::create_dir_all(&bin)).context("can't make its directories")?;
-    link(&Path::new(ETCD).join("integration"), &alone.dir().join("tree/integration"))?;
+    std::fs::create_dir_all(&bin).context("can't make its directory")?;
     link(Path::new("/usr/bin/etcdctl"), &bin.join("etcdctl"))?;
     let etcd = if alone.on_etcd() { PathBuf::from("/usr/bin/etcd") } else { here().join("bin/etcd") };
     link(&etcd, &bin.join("etcd"))?;
-    run_each(alone, &program, &dir, |_| true)
+    run_each(alone, &program)
 }
 
 /// clientv3/integration: etcd's Go client.
 pub fn clientv3(alone: &Alone) -> Result<Vec<Outcome>> {
     let shadow = here().join("go");
     let program = build(alone, &[&shadow], "go.etcd.io/etcd/clientv3/integration")?;
-    run_each(alone, &program, alone.dir(), |_| true)
+    run_each(alone, &program)
 }
 
 /// integration: the gRPC services without a client between; only the tests of the third API.
@@ -58,7 +56,7 @@ pub fn grpc(alone: &Alone) -> Result<Vec<Outcome>> {
         }
     }
     let program = build(alone, &[&alone.dir().join("gopath")], "go.etcd.io/etcd/integration")?;
-    run_each(alone, &program, alone.dir(), |_| true)
+    run_each(alone, &program)
 }
 
 /// Builds the tests of a package; directories of `shadows` hide packages of the same name in Debian's Go path.
@@ -72,14 +70,21 @@ fn build(alone: &Alone, shadows: &[&Path], package: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Runs each test as a process of its own: one that crashes or hangs takes no other along.
-fn run_each(alone: &Alone, program: &Path, dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
-    let list = capture(command(program, ["-test.list", "^Test"]).current_dir(dir))?;
-    let tests: Vec<&str> = list.lines().filter(|line| line.starts_with("Test") && wanted(line)).collect();
+/// Runs each test as a process of its own: one that crashes or hangs takes no other along. Some write into the directory that they run
+/// in, so each has its own; what they look for two levels above, as in etcd's tree, is in `tree`.
+fn run_each(alone: &Alone, program: &Path) -> Result<Vec<Outcome>> {
+    let tree = alone.dir().join("tree");
+    let dirs = tree.join("tests");
+    std::fs::create_dir_all(&dirs).context("can't make the tests' directory")?;
+    link(&Path::new(ETCD).join("integration"), &tree.join("integration"))?;
+    let list = capture(command(program, ["-test.list", "^Test"]).current_dir(&tree))?;
+    let tests: Vec<&str> = list.lines().filter(|line| line.starts_with("Test")).collect();
     let program = program.to_string_lossy();
     each(&tests, |test| {
         let only = format!("^{test}$");
-        let said = alone.run(test, dir, LIMIT, &[&*program, "-test.v", "-test.run", &only])?;
+        let dir = dirs.join(test);
+        std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
+        let said = alone.run(test, &dir, LIMIT, &[&*program, "-test.v", "-test.run", &only])?;
         let told = |result: &str| said.text.lines().any(|line| line.starts_with(&format!("--- {result}: {test} ")));
         let result = match () {
             () if told("SKIP") => TestResult::Skipped,
