@@ -43,9 +43,11 @@ fn run_program(alone: &Alone, program: &Path) -> Result<Vec<Outcome>> {
     let tests: Vec<&str> = list.lines().filter_map(|line| line.strip_suffix(": test")).collect();
     let with_store = here().join("bin/with-store");
     each(&tests, |test| {
-        // The tests of users take it that root is there.
-        let root = "ETCDCTL_API=3 etcdctl user add root:rootpwd >/dev/null; exec \"$0\" --exact \"$1\"";
-        let words = [&*with_store.to_string_lossy(), "sh", "-c", root, &*program, test];
+        // The tests of users take it that root is there, and that tokens end soon.
+        let root = "export ETCDCTL_API=3; etcdctl user add root:rootpwd >/dev/null && etcdctl user grant-role root root >/dev/null
+            exec \"$0\" --exact \"$1\"";
+        let with_store = with_store.to_string_lossy();
+        let words = ["env", "ETCD_AUTH_TOKEN_TTL=2", &*with_store, "sh", "-c", root, &*program, test];
         let said = alone.run(test, alone.dir(), LIMIT, &words)?;
         let result = match said.success {
             true if said.text.contains("... ignored") => TestResult::Skipped,
