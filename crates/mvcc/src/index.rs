@@ -1,6 +1,7 @@
 //! Keys to their versions: the durable index, and a view of it with a batch's pending versions on top.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -88,14 +89,19 @@ impl Index {
     pub(crate) fn push(&mut self, key: &Key, version: Version) -> Option<Arc<KeyValue>> {
         self.bytes += version.kv.as_ref().map_or(0, |kv| kv.size());
         self.live += usize::from(version.kv.is_some());
-        if let Some(history) = self.keys.get_mut(key) {
-            let previous = history.latest().cloned();
-            self.live -= usize::from(previous.is_some());
-            history.push(version);
-            previous
-        } else {
-            self.keys.insert(Arc::clone(key), KeyHistory { versions: vec![version] });
-            None
+        // One way down the tree, whether the key is there or not.
+        match self.keys.entry(Arc::clone(key)) {
+            Entry::Occupied(mut entry) => {
+                let history = entry.get_mut();
+                let previous = history.latest().cloned();
+                self.live -= usize::from(previous.is_some());
+                history.push(version);
+                previous
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(KeyHistory { versions: vec![version] });
+                None
+            }
         }
     }
 

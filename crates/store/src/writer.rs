@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flota_mvcc::{Caller, Error, Pending, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -36,6 +36,10 @@ const SNAPSHOT_STEP: usize = 500;
 
 /// Events of a compaction that are freed at once, between two batches.
 const TIDY_STEP: usize = 1000;
+
+/// How long the writer looks for another request before it sleeps. No longer than a client on the same machine takes for a round trip:
+/// it is spent after each request that comes alone.
+const LINGER: Duration = Duration::from_micros(150);
 
 /// What the writer is asked.
 pub(crate) enum Job {
@@ -73,6 +77,8 @@ pub(crate) struct Writer {
     snapshot: Option<JoinHandle<()>>,
     /// Whether it is still at it.
     snapshotting: Arc<AtomicBool>,
+    /// Whether the last batch was one request.
+    alone: bool,
 }
 
 impl Writer {
@@ -83,7 +89,7 @@ impl Writer {
         queue: mpsc::Receiver<Job>,
     ) -> std::io::Result<oneshot::Receiver<Result<(), StoreError>>> {
         let (ended, end) = oneshot::channel();
-        let mut writer = Writer { shared, log, snapshot: None, snapshotting: Arc::default() };
+        let mut writer = Writer { shared, log, snapshot: None, snapshotting: Arc::default(), alone: false };
         Builder::new().name("store-writer".to_owned()).spawn(move || {
             let outcome = writer.run(queue);
             // The data directory is not free for another process before this has ended too.
@@ -108,6 +114,7 @@ impl Writer {
                 match queue.try_recv() {
                     Ok(job) => waiting.push_back(job),
                     Err(_) if self.free() => continue,
+                    Err(_) if self.linger(&mut queue, &mut waiting) => {}
                     Err(_) if queue.blocking_recv_many(&mut arrived, MAX_BATCH_REQUESTS) == 0 => return Ok(()),
                     Err(_) => {}
                 }
@@ -117,6 +124,7 @@ impl Writer {
             }
             waiting.extend(arrived.drain(..));
             let (jobs, stop) = take_batch(&mut waiting);
+            self.alone = jobs.len() == 1;
             if let Err(reason) = self.batch(jobs) {
                 tracing::error!(reason, "the disk failed: the store stops, what was answered is safe");
                 let _ = self.shared.failure.set(reason.clone());
@@ -126,6 +134,20 @@ impl Writer {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits a moment without sleeping when the last request came alone: a client that asks one thing after the other is about to ask the
+    /// next, and to be woken takes longer than that. With many clients the next request is there already.
+    fn linger(&self, queue: &mut mpsc::Receiver<Job>, waiting: &mut VecDeque<Job>) -> bool {
+        let start = Instant::now();
+        while self.alone && start.elapsed() < LINGER {
+            if let Ok(job) = queue.try_recv() {
+                waiting.push_back(job);
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Runs the jobs as one batch; an error means that the disk cannot be trusted, and drops the answers.

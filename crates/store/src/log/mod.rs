@@ -6,6 +6,7 @@
 //! Invariant: one frame is one batch, written and synced before the next is begun. So only the last frame of the last segment can be
 //! torn by a crash; a bad frame with a good one behind it is damage.
 
+mod ahead;
 #[cfg(test)]
 mod crashes;
 mod frame;

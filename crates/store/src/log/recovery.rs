@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use flota_mvcc::{Millis, Mvcc};
 
+use super::ahead::{Step, read_ahead};
 use super::frame::{Chain, Frame, FrameReader, Head, Next, has_frame_behind, random_crc};
 use super::segment::{Log, Sizes};
 use super::snapshot;
@@ -140,53 +141,61 @@ impl Recovery<'_> {
 
     fn read_snapshot(&mut self, seq: u64) -> Result<(), StoreError> {
         let name = FileName::Snapshot(seq);
-        let mut reader = self.open(name)?;
-        loop {
-            let offset = reader.offset();
-            match reader.next().map_err(|source| self.io("read", name, source))? {
-                Next::Frame(Frame::Head(head)) => self.check_head(name, offset, &head, seq)?,
-                Next::Frame(Frame::Batch(records)) => self.replay(name, offset, records)?,
-                Next::Frame(Frame::End) => {
-                    self.sizes.snapshot.store(reader.offset(), Ordering::Relaxed);
-                    return Ok(());
+        let reader = self.open(name)?;
+        read_ahead(reader, |steps| {
+            for Step { offset, next, end, .. } in steps {
+                match next.map_err(|source| self.io("read", name, source))? {
+                    Next::Frame(Frame::Head(head)) => self.check_head(name, offset, &head, seq)?,
+                    Next::Frame(Frame::Batch(records)) => self.replay(name, offset, records)?,
+                    Next::Frame(Frame::End) => {
+                        self.sizes.snapshot.store(end, Ordering::Relaxed);
+                        return Ok(());
+                    }
+                    Next::End => return Err(self.damaged(name, offset, "the file is cut off")),
+                    Next::Bad { reason, .. } => return Err(self.damaged(name, offset, reason)),
+                    Next::Unreadable(reason) => return Err(self.damaged(name, offset, &reason)),
                 }
-                Next::End => return Err(self.damaged(name, offset, "the file is cut off")),
-                Next::Bad { reason, .. } => return Err(self.damaged(name, offset, reason)),
-                Next::Unreadable(reason) => return Err(self.damaged(name, offset, &reason)),
             }
-        }
+            Err(self.damaged(name, 0, "the file could not be read to its end"))
+        })
     }
 
     fn read_segment(&mut self, seq: u64, previous: Option<Chain>, is_last: bool) -> Result<SegmentEnd, StoreError> {
         let name = FileName::Segment(seq);
-        let mut reader = self.open(name)?;
-        loop {
-            let offset = reader.offset();
-            match reader.next().map_err(|source| self.io("read", name, source))? {
-                Next::Frame(Frame::Head(head)) => {
-                    self.check_head(name, offset, &head, seq)?;
-                    if previous.is_some_and(|previous| previous.crc != head.previous_crc) {
-                        return Err(self.damaged(name, offset, "the segment before it does not end where it should"));
+        let reader = self.open(name)?;
+        let end = read_ahead(reader, |steps| {
+            for Step { offset, next, chain, .. } in steps {
+                match next.map_err(|source| self.io("read", name, source))? {
+                    Next::Frame(Frame::Head(head)) => {
+                        self.check_head(name, offset, &head, seq)?;
+                        if previous.is_some_and(|previous| previous.crc != head.previous_crc) {
+                            return Err(self.damaged(
+                                name,
+                                offset,
+                                "the segment before it does not end where it should",
+                            ));
+                        }
                     }
-                }
-                Next::Frame(Frame::Batch(records)) => self.replay(name, offset, records)?,
-                Next::Frame(Frame::End) => return Err(self.damaged(name, offset, "a segment has no end frame")),
-                Next::Unreadable(reason) => return Err(self.damaged(name, offset, &reason)),
-                Next::End if offset > 0 || is_last => break,
-                Next::End => return Err(self.damaged(name, offset, "the file is empty")),
-                Next::Bad { reason, rest } => {
-                    if !is_last || has_frame_behind(reader.chain(), &rest) {
-                        return Err(self.damaged(name, offset, reason));
+                    Next::Frame(Frame::Batch(records)) => self.replay(name, offset, records)?,
+                    Next::Frame(Frame::End) => return Err(self.damaged(name, offset, "a segment has no end frame")),
+                    Next::Unreadable(reason) => return Err(self.damaged(name, offset, &reason)),
+                    Next::End if offset > 0 || is_last => return Ok(SegmentEnd { length: offset, chain }),
+                    Next::End => return Err(self.damaged(name, offset, "the file is empty")),
+                    Next::Bad { reason, rest } => {
+                        if !is_last || has_frame_behind(chain, &rest) {
+                            return Err(self.damaged(name, offset, reason));
+                        }
+                        // Zeros at the end are space that was prepared for later.
+                        let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                        self.cut(name, offset, written as u64);
+                        return Ok(SegmentEnd { length: offset, chain });
                     }
-                    // Zeros at the end are space that was prepared for later.
-                    let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                    self.cut(name, offset, written as u64);
-                    break;
                 }
             }
-        }
-        self.sizes.segments.fetch_add(reader.offset(), Ordering::Relaxed);
-        Ok(SegmentEnd { length: reader.offset(), chain: reader.chain() })
+            Err(self.damaged(name, 0, "the file could not be read to its end"))
+        })?;
+        self.sizes.segments.fetch_add(end.length, Ordering::Relaxed);
+        Ok(end)
     }
 
     fn cut(&mut self, name: FileName, offset: u64, bytes: u64) {
