@@ -37,24 +37,24 @@ pub const LAB: &[Package] = &[
 pub const TEST: &[Package] = &[
     Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" },
     Package { name: "etcd-server", why: "Debian's etcd must start from the embedded store's backups" },
+    Package { name: "curl", why: "Debian's etcd and the embedded store are asked the same with it" },
 ];
 
-/// What the suites that others wrote for etcd take (`cargo xtask conformance`).
+/// What the suites that others wrote for etcd take beside that (`cargo xtask conformance`).
 pub const CONFORMANCE: &[Package] = &[
-    Package { name: "etcd-server", why: "what the suites were measured on" },
-    Package { name: "etcd-client", why: "etcdctl, which etcd's own tests drive" },
     Package { name: "golang-go", why: "builds etcd's own tests" },
     Package { name: "golang-etcd-server-dev", why: "etcd's own tests" },
     Package { name: "python3-venv", why: "runs the tests of Python clients" },
     Package { name: "socat", why: "stands in for further members of a cluster" },
-    Package { name: "curl", why: "etcd's own tests drive it" },
     Package { name: "iproute2", why: "gives each test a loopback of its own" },
 ];
 
 /// Installs those of the packages that are missing, and says which and why first. Does nothing, and asks nobody,
 /// when all are there; needs root otherwise.
 pub fn ensure(wanted: &[&[Package]]) -> Result<()> {
-    let wanted = wanted.concat();
+    let mut wanted = wanted.concat();
+    wanted.sort_by_key(|package| package.name);
+    wanted.dedup_by_key(|package| package.name);
     let missing = missing(&wanted)?;
     if missing.is_empty() {
         eprintln!("    all {} Debian packages are there", wanted.len());
