@@ -97,9 +97,10 @@ impl Hub {
         }
     }
 
-    /// Marks the watches that the commits concern; they are in the state already. Called by the writer, in order.
-    pub(crate) fn publish(&self, commits: &[Arc<Commit>]) {
-        let Some(last) = commits.last() else { return };
+    /// Marks the watches that the commits concern; they are in the state already. Called by the writer, in order. Tells whether any stream
+    /// was woken.
+    pub(crate) fn publish(&self, commits: &[Arc<Commit>]) -> bool {
+        let Some(last) = commits.last() else { return false };
         let watches = self.lock();
         let mut wake: Vec<&Arc<Notify>> = Vec::new();
         for commit in commits {
@@ -113,10 +114,11 @@ impl Hub {
                 }
             }
         }
-        for stream in wake {
+        for stream in &wake {
             stream.notify_one();
         }
         self.published.store(last.revision, Ordering::Release);
+        !wake.is_empty()
     }
 
     /// Sets where the store begins.

@@ -124,7 +124,6 @@ impl Writer {
             }
             waiting.extend(arrived.drain(..));
             let (jobs, stop) = take_batch(&mut waiting);
-            self.alone = jobs.len() == 1;
             if let Err(reason) = self.batch(jobs) {
                 tracing::error!(reason, "the disk failed: the store stops, what was answered is safe");
                 let _ = self.shared.failure.set(reason.clone());
@@ -181,12 +180,15 @@ impl Writer {
         };
         // Before the answers: whoever has one finds it counted.
         self.shared.metrics.committed(&commits);
+        let is_one = jobs.len() == 1;
         let compacted = jobs.iter().any(|job| matches!(job.request, Request::Compact(_)));
         for (job, answer) in jobs.into_iter().zip(answers) {
             // A caller that has gone away does not want the answer.
             let _ = job.answer.send(answer);
         }
-        self.shared.hub.publish(&commits);
+        let woken = self.shared.hub.publish(&commits);
+        // Streams that have something to send need the processor more.
+        self.alone = is_one && !woken;
         self.shared.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
         self.tidy(compacted && space != Space::Enough);
         self.free();

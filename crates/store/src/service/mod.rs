@@ -11,6 +11,7 @@ mod kv;
 mod lease;
 mod maintenance;
 mod prometheus;
+mod range;
 mod snapshot;
 mod watch;
 mod wire;

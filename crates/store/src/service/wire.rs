@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use etcd_client::proto::{
-    PbKvServer, PbKvService, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse, PbResponseHeader,
-    PbWatchRequest, PbWatchResponse,
+    PbKvServer, PbKvService, PbPutRequest, PbPutResponse, PbRangeResponse, PbResponseHeader, PbWatchRequest,
+    PbWatchResponse,
 };
 use flota_mvcc::{Event, KeyValue, LeaseId, RangeResponse};
 use prost::Message;
@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::kv::KvService;
+use super::range;
 use super::watch::{WatchResponses, WatchService};
 
 /// A message that knows its bytes.
@@ -94,21 +95,34 @@ impl Answer for RangeAnswer {
     }
 
     fn write(&self, out: &mut impl BufMut) {
-        self.head().encode_raw(out);
+        self.write_head(out);
         for kv in &self.found.kvs {
-            write_kv(out, field::RANGE_KVS, kv, self.found.keys_only);
+            write_pair(out, kv, self.found.keys_only);
         }
-        self.tail().encode_raw(out);
+        self.write_tail(out);
     }
 }
 
+/// One pair of a Range's answer.
+pub(super) fn write_pair(out: &mut impl BufMut, kv: &KeyValue, key_only: bool) {
+    write_kv(out, field::RANGE_KVS, kv, key_only);
+}
+
 impl RangeAnswer {
-    /// What comes before the keys.
+    /// Writes what comes before the pairs.
+    pub(super) fn write_head(&self, out: &mut impl BufMut) {
+        self.head().encode_raw(out);
+    }
+
+    /// Writes what comes after them.
+    pub(super) fn write_tail(&self, out: &mut impl BufMut) {
+        self.tail().encode_raw(out);
+    }
+
     fn head(&self) -> PbRangeResponse {
         PbRangeResponse { header: self.header, ..PbRangeResponse::default() }
     }
 
-    /// What comes after them.
     fn tail(&self) -> PbRangeResponse {
         PbRangeResponse { more: self.found.more, count: self.found.count, ..PbRangeResponse::default() }
     }
@@ -262,9 +276,14 @@ impl<A: Answer> Encoder for AnswerEncoder<A> {
 pub(super) const RANGE: &str = "/etcdserverpb.KV/Range";
 pub(super) const PUT: &str = "/etcdserverpb.KV/Put";
 
-/// Most requests to read fit into this, and most puts into this.
-const RANGE_REQUEST: usize = 128;
+/// Most requests to read or to watch fit into this, and most puts into this.
+const SMALL_REQUEST: usize = 128;
 const PUT_REQUEST: usize = 2 << 10;
+
+/// Buffers for requests to read.
+pub(super) fn request_buffers() -> BufferSettings {
+    BufferSettings::new(SMALL_REQUEST, YIELD_BYTES)
+}
 
 /// The KV service: Range and Put here, everything else as generated.
 #[derive(Clone)]
@@ -277,7 +296,7 @@ pub(super) struct KvServer {
 
 impl KvServer {
     pub(super) async fn range(self, request: http::Request<Body>) -> http::Response<Body> {
-        Grpc::new(AnswerCodec::new(RANGE_REQUEST)).unary(RangeMethod(self.kv), request).await
+        range::call(&self.kv, request).await
     }
 
     pub(super) async fn put(self, request: http::Request<Body>) -> http::Response<Body> {
@@ -321,17 +340,6 @@ impl UnaryService<PbPutRequest> for PutMethod {
     }
 }
 
-struct RangeMethod(Arc<KvService>);
-
-impl UnaryService<PbRangeRequest> for RangeMethod {
-    type Response = RangeAnswer;
-    type Future = std::future::Ready<Result<Response<RangeAnswer>, Status>>;
-
-    fn call(&mut self, request: Request<PbRangeRequest>) -> Self::Future {
-        std::future::ready(self.0.read(request).map(Response::new))
-    }
-}
-
 /// The Watch service.
 #[derive(Clone)]
 pub(super) struct WatchServer {
@@ -357,7 +365,7 @@ impl Service<http::Request<Body>> for WatchServer {
             if request.uri().path() != "/etcdserverpb.Watch/Watch" {
                 return Ok(Status::unimplemented("").into_http());
             }
-            Ok(Grpc::new(AnswerCodec::new(RANGE_REQUEST)).streaming(method, request).await)
+            Ok(Grpc::new(AnswerCodec::new(SMALL_REQUEST)).streaming(method, request).await)
         })
     }
 }
