@@ -19,6 +19,8 @@ mod wire;
 use axum::Router;
 use axum::routing::any;
 
+pub use raw::RawCodec;
+
 use crate::Upstream;
 
 /// Serves `/v3/` and its older name `/v3beta/` by calling `upstream`.

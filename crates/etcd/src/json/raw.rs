@@ -6,8 +6,9 @@ use tonic::codegen::Bytes;
 
 use bytes::{Buf, BufMut};
 
+/// Messages as bytes, both ways.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RawCodec;
+pub struct RawCodec;
 
 impl Codec for RawCodec {
     type Encode = Bytes;
