@@ -94,7 +94,11 @@ pub fn resolve(op: &Op, current: i64) -> Op {
         Op::Range(range) => resolve_range(range, &now),
         Op::Txn(txn) => resolve_txn(txn, &now),
         Op::Compact(revision) => now(revision),
-        Op::Watch(watch) => now(&mut watch.start_revision),
+        Op::Watch(watch) => {
+            now(&mut watch.start_revision);
+            // 3.4.23 takes a negative one for 0; later releases refuse it, and so do we.
+            watch.start_revision = watch.start_revision.max(0);
+        }
         _ => {}
     }
     op
