@@ -1,5 +1,6 @@
 //! Commands in a network of their own: suites use fixed ports, and so can run at the same time.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,13 +20,15 @@ pub struct Alone {
     /// The words that start the store under test.
     store: String,
     on_etcd: bool,
+    /// The tests that are known to fail.
+    known: BTreeSet<String>,
     is_root: bool,
     runs: AtomicUsize,
 }
 
 impl Alone {
     /// `dir` is the suite's own, below the target directory.
-    pub fn new(dir: PathBuf, store: &str, on_etcd: bool) -> Result<Alone> {
+    pub fn new(dir: PathBuf, store: &str, on_etcd: bool, known: BTreeSet<String>) -> Result<Alone> {
         for name in ["logs", "tmp"] {
             let dir = dir.join(name);
             if dir.exists() {
@@ -33,7 +36,7 @@ impl Alone {
             }
             std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
         }
-        Ok(Alone { dir, store: store.to_owned(), on_etcd, is_root: is_root()?, runs: AtomicUsize::new(0) })
+        Ok(Alone { dir, store: store.to_owned(), on_etcd, known, is_root: is_root()?, runs: AtomicUsize::new(0) })
     }
 
     /// The suite's directory.
@@ -49,6 +52,11 @@ impl Alone {
     /// Whether Debian's etcd is the store.
     pub fn on_etcd(&self) -> bool {
         self.on_etcd
+    }
+
+    /// Whether a test is known to fail.
+    pub fn is_known(&self, test: &str) -> bool {
+        self.known.contains(test)
     }
 
     /// Runs a command to its end, at most for `limit`, with `etcd` in its path being the store under test; what it says goes to the log

@@ -3,7 +3,7 @@
 //! A line is `both NAME: why` (fails on Debian's etcd too), `ours NAME: why` (fails on ours only) or `unsteady NAME: why` (may fail on
 //! either). The line `tests N` says how many tests the suite has at least, so that a suite that no longer starts is noticed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -70,6 +70,11 @@ impl Expected {
             expected.known.insert(name.to_owned(), (kind, why.to_owned()));
         }
         Ok(expected)
+    }
+
+    /// The tests that are known to fail, on some store or at times.
+    pub fn known(&self) -> BTreeSet<String> {
+        self.known.keys().cloned().collect()
     }
 
     /// Compares; on Debian's etcd, what fails only on ours must pass.

@@ -80,20 +80,32 @@ fn run_each(alone: &Alone, program: &Path) -> Result<Vec<Outcome>> {
     let list = capture(command(program, ["-test.list", "^Test"]).current_dir(&tree))?;
     let tests: Vec<&str> = list.lines().filter(|line| line.starts_with("Test")).collect();
     let program = program.to_string_lossy();
-    each(&tests, |test| {
-        let only = format!("^{test}$");
+    let run = |test: &str, log: &str| {
         let dir = dirs.join(test);
         std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
-        let said = alone.run(test, &dir, LIMIT, &[&*program, "-test.v", "-test.run", &only])?;
-        let told = |result: &str| said.text.lines().any(|line| line.starts_with(&format!("--- {result}: {test} ")));
-        let result = match () {
-            () if told("SKIP") => TestResult::Skipped,
-            // The exit status also tells of goroutines that the test itself left behind; those are its own affair.
-            () if told("PASS") && !said.text.contains("\npanic: ") => TestResult::Passed,
-            () => TestResult::Failed,
-        };
-        Ok(Outcome::new(*test, result))
-    })
+        let only = format!("^{test}$");
+        let said = alone.run(log, &dir, LIMIT, &[&*program, "-test.v", "-test.run", &only])?;
+        Ok(Outcome::new(test, result(test, &said.text)))
+    };
+    // Many of them mind a busy machine: what fails and is not known to is tried once more, by itself.
+    let again = |outcome: Outcome| {
+        if outcome.result != TestResult::Failed || alone.is_known(&outcome.test) {
+            return Ok(outcome);
+        }
+        println!("    {} failed; once more, by itself", outcome.test);
+        run(&outcome.test, &format!("{}-again", outcome.test))
+    };
+    each(&tests, |test| run(test, test))?.into_iter().map(again).collect()
+}
+
+fn result(test: &str, said: &str) -> TestResult {
+    let told = |result: &str| said.lines().any(|line| line.starts_with(&format!("--- {result}: {test} ")));
+    match () {
+        () if told("SKIP") => TestResult::Skipped,
+        // The exit status also tells of goroutines that the test itself left behind; those are its own affair.
+        () if told("PASS") && !said.contains("\npanic: ") => TestResult::Passed,
+        () => TestResult::Failed,
+    }
 }
 
 fn link(to: &Path, at: &Path) -> Result<()> {
