@@ -39,7 +39,7 @@ pub fn run(scope: Scope) -> Result<()> {
 
 fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     steps.run("Debian packages", || match scope {
-        Scope::NoLab => packages::ensure(&[packages::BUILD]),
+        Scope::NoLab => packages::ensure(&[packages::BUILD, packages::TEST]),
         Scope::All | Scope::LabOnly => packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST]),
         Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB]].concat()),
     })?;
