@@ -139,7 +139,10 @@ fn a_full_disk_refuses_submits_clearly_and_loses_nothing() {
     let files = m1.ask("flota list-unit-files");
 
     m1.run("cat /dev/zero > /var/lib/flota/store/filler").code(1).err_has("No space left on device");
-    // More than what may be free in the last block of the log.
+    // The log has some space in advance: applications use it up.
+    let fill =
+        "for i in $(seq 20); do head -c 1000000 /dev/zero | tr '\\0' x | flota kv put /filler/$i - || exit 1; done";
+    m1.run(fill).code(1).err_has("space");
     m1.write("late.service", format!("[Service]\nExecStart=/bin/true\nEnvironment=X={}\n", "x".repeat(64 << 10)));
     m1.run("flota submit late.service")
         .code(1)
