@@ -6,14 +6,14 @@ use std::time::Duration;
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
 use flota_etcd::Committed;
 use flota_registry::{Key, KeyValue, MachineId, Millis, Report, UnitStates, publish_report};
-use flota_systemd::{Signal, Signals, Systemd};
+use flota_systemd::{Signals, Systemd};
 use flota_unit::{UnitHash, UnitName};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::{Clock, machine};
+use super::{Clock, gather, machine};
 use crate::disk::AgentDir;
 use crate::session::LinkWatch;
 
@@ -185,16 +185,7 @@ async fn hold_systemd(out: watch::Sender<Option<Systemd>>, events: mpsc::Sender<
 /// Passes signals on, a burst of them as one event, until the connection ends.
 async fn pass_on(mut signals: Signals, events: &mpsc::Sender<Event>) {
     while let Some(first) = signals.recv().await {
-        let mut names = Some(Vec::new());
-        let mut next = Some(first);
-        while let Some(signal) = next {
-            match (signal, &mut names) {
-                (Signal::UnitChanged(name), Some(names)) => names.extend(name.parse::<UnitName>()),
-                (Signal::UnitChanged(_), None) => {}
-                (Signal::Reloaded | Signal::Lagged, _) => names = None,
-            }
-            next = signals.try_recv();
-        }
+        let names = gather(first, &mut signals);
         if names.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }

@@ -9,6 +9,8 @@ pub mod reload;
 use std::time::Duration;
 
 use flota_registry::Millis;
+use flota_systemd::{Signal, Signals};
+use flota_unit::UnitName;
 use tokio::time::Instant;
 
 /// Most events that wait for a pure machine; a sender then waits.
@@ -36,4 +38,19 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The units that a burst of signals is about; none: any.
+fn gather(first: Signal, signals: &mut Signals) -> Option<Vec<UnitName>> {
+    let mut names = Some(Vec::new());
+    let mut next = Some(first);
+    while let Some(signal) = next {
+        match (signal, &mut names) {
+            (Signal::UnitChanged(name), Some(names)) => names.extend(name.parse::<UnitName>()),
+            (Signal::UnitChanged(_), None) => {}
+            (Signal::Reloaded | Signal::Lagged, _) => names = None,
+        }
+        next = signals.try_recv();
+    }
+    names
 }

@@ -4,10 +4,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use flota_agent::registrations::{Event, Life, Register, Ticket};
-use flota_systemd::{Signal, Signals, Systemd, SystemdError, UnitLife};
+use flota_systemd::{Signals, Systemd, SystemdError, UnitLife};
 use flota_unit::UnitName;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
+
+use crate::tasks::gather;
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
@@ -98,21 +100,6 @@ async fn listen(
             }
         }
     }
-}
-
-/// The units that a burst of signals is about; none: any.
-fn gather(first: Signal, signals: &mut Signals) -> Option<Vec<UnitName>> {
-    let mut names = Some(Vec::new());
-    let mut next = Some(first);
-    while let Some(signal) = next {
-        match (signal, &mut names) {
-            (Signal::UnitChanged(name), Some(names)) => names.extend(name.parse::<UnitName>()),
-            (Signal::UnitChanged(_), None) => {}
-            (Signal::Reloaded | Signal::Lagged, _) => names = None,
-        }
-        next = signals.try_recv();
-    }
-    names
 }
 
 async fn answer(systemd: &Systemd, question: &Question) -> Result<Event, SystemdError> {
