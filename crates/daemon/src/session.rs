@@ -135,7 +135,8 @@ impl Session {
         if let (_, None) = self.client.get(&key).await? {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let id: ClusterId = uuid::Uuid::new_v4().simple().to_string().parse()?;
-            let cluster = Cluster { id, created_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX) };
+            let cluster =
+                Cluster { id, created_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX), incarnation: 0 };
             if let Committed::Yes(_) = self.client.commit(&create_cluster(&cluster)).await? {
                 info!("founded cluster {}", cluster.id);
             }

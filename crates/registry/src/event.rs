@@ -156,7 +156,7 @@ impl Before {
                 }
                 Some(Key::Schedule(id)) => drop(before.schedules.insert(id.clone(), snapshot.scheduled(&id))),
                 Some(Key::Report(id)) => drop(before.reports.insert(id.clone(), snapshot.observed(&id))),
-                Some(Key::Cluster | Key::Leader | Key::File(_)) | None => {}
+                Some(Key::Cluster | Key::Leader | Key::File(_) | Key::Member(_) | Key::Cordon(_)) | None => {}
             }
         }
         before
@@ -266,7 +266,12 @@ mod tests {
     }
 
     fn scheduled(cause: &str) -> ScheduledUnit {
-        ScheduledUnit { hash: HASH.parse().unwrap(), target: TargetState::Launched, cause: cause.to_owned() }
+        ScheduledUnit {
+            hash: HASH.parse().unwrap(),
+            target: TargetState::Launched,
+            cause: cause.to_owned(),
+            exclusive: false,
+        }
     }
 
     fn schedule(number: u32, unit: Option<&ScheduledUnit>) -> Change {
@@ -282,6 +287,7 @@ mod tests {
             capacity: Capacity::default(),
             version: "1".to_owned(),
             boot_id: "b".to_owned(),
+            frozen: None,
         }
     }
 

@@ -16,6 +16,10 @@ pub const UNITS: &str = "/flota/v1/units/";
 pub const FILES: &str = "/flota/v1/files/";
 /// The prefix of all living machines.
 pub const MACHINES: &str = "/flota/v1/machines/";
+/// The prefix of all machines that belong to the cluster, alive or not.
+pub const MEMBERS: &str = "/flota/v1/members/";
+/// The prefix of what people ask of machines as a whole.
+pub const CORDONS: &str = "/flota/v1/cordons/";
 /// The prefix of what the API says of machines' metadata.
 pub const METADATA: &str = "/flota/v1/metadata/";
 /// The prefix of all schedules.
@@ -34,6 +38,10 @@ pub enum Key {
     Unit(UnitName),
     /// A living machine. Writer: that machine.
     Machine(MachineId),
+    /// A machine that belongs to the cluster, alive or not. Writer: that machine; the leader removes it.
+    Member(MachineId),
+    /// What people ask of a machine as a whole. Writer: the API; the leader removes it with the machine.
+    Cordon(MachineId),
     /// What a machine's metadata is over its configuration, whether it lives or not. Writer: the API.
     Metadata(MachineId),
     /// A machine's schedule. Writer: the leader, fenced.
@@ -55,6 +63,8 @@ impl Key {
             Some(("files", id)) => id.parse().ok().map(Key::File),
             Some(("units", id)) => id.parse().ok().map(Key::Unit),
             Some(("machines", id)) => id.parse().ok().map(Key::Machine),
+            Some(("members", id)) => id.parse().ok().map(Key::Member),
+            Some(("cordons", id)) => id.parse().ok().map(Key::Cordon),
             Some(("metadata", id)) => id.parse().ok().map(Key::Metadata),
             Some(("schedules", id)) => id.parse().ok().map(Key::Schedule),
             Some(("reports", id)) => id.parse().ok().map(Key::Report),
@@ -70,6 +80,8 @@ impl fmt::Display for Key {
             Key::File(hash) => write!(f, "{FILES}{hash}"),
             Key::Unit(name) => write!(f, "{UNITS}{name}"),
             Key::Machine(id) => write!(f, "{MACHINES}{id}"),
+            Key::Member(id) => write!(f, "{MEMBERS}{id}"),
+            Key::Cordon(id) => write!(f, "{CORDONS}{id}"),
             Key::Metadata(id) => write!(f, "{METADATA}{id}"),
             Key::Schedule(id) => write!(f, "{SCHEDULES}{id}"),
             Key::Report(id) => write!(f, "{REPORTS}{id}"),
@@ -91,6 +103,8 @@ mod tests {
             Key::File("1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap()),
             Key::Unit("web@1.service".parse().unwrap()),
             Key::Machine(machine.clone()),
+            Key::Member(machine.clone()),
+            Key::Cordon(machine.clone()),
             Key::Metadata(machine.clone()),
             Key::Schedule(machine.clone()),
             Key::Report(machine),

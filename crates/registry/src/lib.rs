@@ -9,6 +9,7 @@
 pub mod codec;
 mod event;
 pub mod keys;
+mod member;
 mod metadata;
 mod model;
 mod snapshot;
@@ -17,6 +18,7 @@ mod txn;
 pub use codec::CodecError;
 pub use event::{ClusterEvent, MachineChange, MachineView, ScheduleChange};
 pub use keys::Key;
+pub use member::{Cordon, CordonMode, Member};
 pub use metadata::MetadataOverlay;
 pub use model::{
     Capacity, Cluster, ClusterId, DesiredState, DesiredUnit, Generation, IdError, Leader, Machine, MachineId, Millis,

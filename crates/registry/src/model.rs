@@ -120,6 +120,10 @@ pub struct Cluster {
     pub id: ClusterId,
     /// When, in milliseconds since the Unix epoch.
     pub created_unix_ms: u64,
+    /// How many times people accepted a store that knew less than the machines did: one that was restored from a
+    /// backup, or wiped. A machine that holds a lower number takes such a store for the truth again.
+    #[serde(default)]
+    pub incarnation: u64,
 }
 
 /// What the user wants of a unit. Only commands change it.
@@ -176,6 +180,10 @@ pub struct Machine {
     pub version: String,
     /// The kernel's boot id, new at each boot.
     pub boot_id: String,
+    /// Why it takes no orders from this store, in words, such as that the store is older than what the machine has
+    /// seen. Its units run on, nothing is placed there, and while there is such a machine nothing is moved anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
 }
 
 /// How far a scheduled unit is to be taken.
@@ -197,6 +205,10 @@ pub struct ScheduledUnit {
     pub target: TargetState,
     /// Why it is here, in words (promise P6).
     pub cause: String,
+    /// Whether it must never run twice (`Exclusive=true`): its machine stops it before the machine's lease can have
+    /// ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclusive: bool,
 }
 
 /// Everything that one machine is to run, at [`crate::Key::Schedule`]: one value per machine.

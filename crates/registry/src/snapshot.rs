@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
-use crate::{Cluster, DesiredUnit, Key, Leader, LeaseId, Machine, MachineId, MetadataOverlay, Report, Schedule};
+use crate::{
+    Cluster, Cordon, DesiredUnit, Key, Leader, LeaseId, Machine, MachineId, Member, MetadataOverlay, Report, Schedule,
+};
 
 /// A key and its value as the store returned them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct ClusterSnapshot {
     files: BTreeMap<UnitHash, Entry<UnitFile>>,
     units: BTreeMap<UnitName, Entry<DesiredUnit>>,
     machines: BTreeMap<MachineId, Entry<Machine>>,
+    members: BTreeMap<MachineId, Entry<Member>>,
+    cordons: BTreeMap<MachineId, Entry<Cordon>>,
     metadata: BTreeMap<MachineId, Entry<MetadataOverlay>>,
     schedules: BTreeMap<MachineId, Entry<Schedule>>,
     reports: BTreeMap<MachineId, Entry<Report>>,
@@ -129,6 +133,16 @@ impl ClusterSnapshot {
         &self.machines
     }
 
+    /// The machines that belong to the cluster, alive or not.
+    pub fn members(&self) -> &BTreeMap<MachineId, Entry<Member>> {
+        &self.members
+    }
+
+    /// What people ask of machines as a whole, of living machines and others.
+    pub fn cordons(&self) -> &BTreeMap<MachineId, Entry<Cordon>> {
+        &self.cordons
+    }
+
     /// What the API says of machines' metadata, of living machines and others.
     pub fn metadata(&self) -> &BTreeMap<MachineId, Entry<MetadataOverlay>> {
         &self.metadata
@@ -183,6 +197,8 @@ impl ClusterSnapshot {
             Key::Leader => self.leader = Some(entry(pair)?),
             Key::Unit(name) => drop(self.units.insert(name.clone(), entry(pair)?)),
             Key::Machine(id) => drop(self.machines.insert(id.clone(), entry(pair)?)),
+            Key::Member(id) => drop(self.members.insert(id.clone(), entry(pair)?)),
+            Key::Cordon(id) => drop(self.cordons.insert(id.clone(), entry(pair)?)),
             Key::Metadata(id) => drop(self.metadata.insert(id.clone(), entry(pair)?)),
             Key::Schedule(id) => drop(self.schedules.insert(id.clone(), entry(pair)?)),
             Key::Report(id) => drop(self.reports.insert(id.clone(), entry(pair)?)),
@@ -206,6 +222,8 @@ impl ClusterSnapshot {
             Key::File(hash) => drop(self.files.remove(&hash)),
             Key::Unit(name) => drop(self.units.remove(&name)),
             Key::Machine(id) => drop(self.machines.remove(&id)),
+            Key::Member(id) => drop(self.members.remove(&id)),
+            Key::Cordon(id) => drop(self.cordons.remove(&id)),
             Key::Metadata(id) => drop(self.metadata.remove(&id)),
             Key::Schedule(id) => drop(self.schedules.remove(&id)),
             Key::Report(id) => drop(self.reports.remove(&id)),

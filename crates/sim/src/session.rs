@@ -118,6 +118,7 @@ impl World {
             capacity: Capacity::default(),
             version: "0.1.0".to_owned(),
             boot_id: machine.map(|machine| machine.host.boot_id()).unwrap_or_default(),
+            frozen: None,
         }
     }
 

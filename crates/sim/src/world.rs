@@ -370,7 +370,7 @@ impl World {
         let answer = match call {
             Call::EnsureCluster => {
                 if let Ok(id) = "00000000000000000000000000000001".parse() {
-                    self.store.commit(now, &create_cluster(&Cluster { id, created_unix_ms: 0 }));
+                    self.store.commit(now, &create_cluster(&Cluster { id, created_unix_ms: 0, incarnation: 0 }));
                 }
                 Answer::Done
             }

@@ -39,7 +39,10 @@ fn hash(version: u32) -> UnitHash {
 #[track_caller]
 fn schedule(generation: u64, units: &[(&str, u32, TargetState)]) -> Schedule {
     let unit = |(unit, version, target): &(&str, u32, TargetState)| {
-        (name(unit), ScheduledUnit { hash: hash(*version), target: *target, cause: "test".to_owned() })
+        (
+            name(unit),
+            ScheduledUnit { hash: hash(*version), target: *target, cause: "test".to_owned(), exclusive: false },
+        )
     };
     Schedule {
         cluster: CLUSTER.parse().unwrap(),

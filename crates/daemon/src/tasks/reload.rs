@@ -18,6 +18,7 @@ pub fn announcement(config: &Config) -> anyhow::Result<Machine> {
         capacity: identity::capacity(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: identity::boot_id()?,
+        frozen: None,
     })
 }
 

@@ -92,7 +92,12 @@ impl Planner<'_> {
                 let kept = match demand.requirements {
                     // Without its text there is nothing to judge or renew it by: it stays as it is.
                     None => unit.clone(),
-                    Some(_) => ScheduledUnit { hash: demand.hash, target: demand.target, cause: unit.cause.clone() },
+                    Some(_) => ScheduledUnit {
+                        hash: demand.hash,
+                        target: demand.target,
+                        cause: unit.cause.clone(),
+                        exclusive: false,
+                    },
                 };
                 self.board.add(id, name.clone(), kept, self.demands);
             }
@@ -260,13 +265,13 @@ impl Planner<'_> {
         };
         let from = origin.map(|(from, _)| from);
         self.send_replaced_away(name, needs, id);
-        let unit = ScheduledUnit { hash: demand.hash, target: demand.target, cause: cause.clone() };
+        let unit = ScheduledUnit { hash: demand.hash, target: demand.target, cause: cause.clone(), exclusive: false };
         self.board.add(id, name.clone(), unit, self.demands);
         self.decide(name, from.as_ref(), Some(id), cause);
     }
 
     fn put(&mut self, id: &MachineId, name: &UnitName, demand: &Demand, cause: String) {
-        let unit = ScheduledUnit { hash: demand.hash, target: demand.target, cause: cause.clone() };
+        let unit = ScheduledUnit { hash: demand.hash, target: demand.target, cause: cause.clone(), exclusive: false };
         self.board.add(id, name.clone(), unit, self.demands);
         self.decide(name, None, Some(id), cause);
     }

@@ -67,7 +67,8 @@ impl Cluster {
     /// A founded cluster without machines.
     pub fn empty() -> Cluster {
         let mut store = FakeStore::default();
-        let birth = Birth { id: "00000000000000000000000000000001".parse().unwrap(), created_unix_ms: 0 };
+        let birth =
+            Birth { id: "00000000000000000000000000000001".parse().unwrap(), created_unix_ms: 0, incarnation: 0 };
         store.commit(&create_cluster(&birth)).unwrap();
         Cluster {
             now: Millis(1_000_000),
@@ -97,6 +98,7 @@ impl Cluster {
             capacity: Default::default(),
             version: "0.1.0".to_owned(),
             boot_id: String::new(),
+            frozen: None,
         };
         self.store.commit(&put_machine(&id(number), &machine, lease)).unwrap();
         let seen = self.store.revision;

@@ -146,6 +146,7 @@ impl Rig {
             capacity: Capacity::default(),
             version: "0".to_owned(),
             boot_id: String::new(),
+            frozen: None,
         };
         self.commit(&put_machine(&machine(number), &machine_value, self.lease)).await;
     }
@@ -163,7 +164,7 @@ impl Rig {
         let seen = self.store.get(&key).await.unwrap().1.map(|pair| pair.mod_revision);
         let unit = |(name, target): &(&str, TargetState)| {
             let (hash, cause) = (UnitFile::parse(SLEEP).unwrap().hash(), "fewest units".to_owned());
-            (name.parse::<UnitName>().unwrap(), ScheduledUnit { hash, target: *target, cause })
+            (name.parse::<UnitName>().unwrap(), ScheduledUnit { hash, target: *target, cause, exclusive: false })
         };
         let cluster = "000000000000000000000000000000ff".parse().unwrap();
         let schedule = Schedule { cluster, generation: Generation(1), units: units.iter().map(unit).collect() };
