@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Options, StoreChoice};
 use crate::disk::DataDir;
+use crate::peer::Responder;
 use crate::session::Session;
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
@@ -106,8 +107,9 @@ async fn spawn_tasks(
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let boot_id = machine.borrow().boot_id.clone();
+    let Machine { boot_id, address, .. } = machine.borrow().clone();
     let client = StoreClient::new(&config.client).await?;
+    let peer_client = client.clone();
     let clock = Clock::start();
     let (engine_in, engine_out) = mpsc::channel(MAX_QUEUED_EVENTS);
     let (agent_in, agent_out) = mpsc::channel(MAX_QUEUED_EVENTS);
@@ -151,9 +153,14 @@ async fn spawn_tasks(
 
     let (registrations, requests) = Handle::new();
     let file = RuntimeFile::new(config.runtime_dir());
-    let task = RegistrationsTask { link: link_watch.clone(), clock, file, boot_id, connect: system_bus() };
+    let task =
+        RegistrationsTask { link: link_watch.clone(), clock, file, boot_id: boot_id.clone(), connect: system_bus() };
     tasks.spawn(task.run(requests, shutdown.clone()));
 
+    if let Some(listen) = config.peer.listen(&address) {
+        let responder = Responder { me: me.clone(), boot_id, client: peer_client };
+        tasks.spawn(responder.run(listen, shutdown.clone()));
+    }
     if let Some(listen) = &config.gateway {
         tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
     }

@@ -1,7 +1,7 @@
 //! Configuration: built-in values, then the file, then environment and flags.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +21,10 @@ const DEFAULT_STORE_SOCKET: &str = "/run/flota/store.sock";
 const DEFAULT_GATEWAY: &str = "127.0.0.1:4001";
 /// Docker's own bridge.
 const DEFAULT_BRIDGE: &str = "docker0";
-/// In place of addresses: no discovery gateway.
-const GATEWAY_OFF: &str = "off";
+/// In place of addresses: no discovery gateway, no peer port.
+const OFF: &str = "off";
+/// Where other machines ask whether this one lives, where nothing else is configured.
+const DEFAULT_PEER_PORT: u16 = 4002;
 /// Longest name of an interface that the kernel takes.
 const MAX_INTERFACE_NAME: usize = 15;
 /// The API's socket where systemd passes none.
@@ -47,6 +49,8 @@ pub struct Options {
     pub api_listen: Vec<PathBuf>,
     /// Where the discovery gateway listens, or `off`.
     pub gateway_listen: Vec<String>,
+    /// Where other machines ask whether this one lives, or `off`.
+    pub peer_listen: Option<String>,
     /// The address that other machines reach this one at.
     pub address: Option<String>,
     /// Machine metadata as `key=value,key=value`.
@@ -96,6 +100,51 @@ pub enum StoreChoice {
     Remote,
 }
 
+impl StoreChoice {
+    /// Whether other machines can use the same store: then this is no lone machine.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            StoreChoice::Remote => true,
+            StoreChoice::Embedded { listen } => listen.iter().any(|listen| matches!(listen, Listen::Tls { .. })),
+        }
+    }
+}
+
+/// Whether and where other machines can ask whether this one lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerChoice {
+    /// Nowhere.
+    Off,
+    /// At the address that the machine announces.
+    Announced,
+    /// There.
+    At(SocketAddr),
+}
+
+impl PeerChoice {
+    /// Where to listen, on a machine that announces `address`: at all of its addresses where that one is a name.
+    pub fn listen(self, address: &str) -> Option<SocketAddr> {
+        match self {
+            PeerChoice::Off => None,
+            PeerChoice::At(at) => Some(at),
+            PeerChoice::Announced => {
+                let ip = address.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+                Some(SocketAddr::new(ip, DEFAULT_PEER_PORT))
+            }
+        }
+    }
+
+    /// Where other machines ask, as `ADDRESS:PORT`.
+    pub fn announced(self, address: &str) -> Option<String> {
+        let listen = self.listen(address)?;
+        if !listen.ip().is_unspecified() {
+            return Some(listen.to_string());
+        }
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        Some(format!("{host}:{}", listen.port()))
+    }
+}
+
 /// A complete, checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -113,6 +162,8 @@ pub struct Config {
     pub api_listen: Vec<PathBuf>,
     /// Where the discovery gateway listens; none: there is no gateway.
     pub gateway: Option<GatewayListen>,
+    /// Where other machines ask whether this one lives.
+    pub peer: PeerChoice,
     /// How long a machine lives without a sign of life.
     pub lease: Duration,
     /// How long after that it is still waited for.
@@ -130,6 +181,7 @@ struct File {
     tls: Option<TlsSection>,
     api: ApiSection,
     gateway: GatewaySection,
+    peer: PeerSection,
     cluster: ClusterSection,
 }
 
@@ -174,6 +226,12 @@ impl Default for GatewaySection {
         let (listen, bridges) = (vec![DEFAULT_GATEWAY.to_owned()], vec![DEFAULT_BRIDGE.to_owned()]);
         GatewaySection { enabled: true, listen, bridges }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PeerSection {
+    listen: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -221,6 +279,7 @@ impl Config {
         check_range("cluster.grace_seconds", file.cluster.grace_seconds, &GRACE_SECONDS)?;
         let api_listen = chosen(&options.api_listen, file.api.listen);
         let gateway = gateway(&options.gateway_listen, file.gateway)?;
+        let peer = peer(options.peer_listen.clone().or(file.peer.listen).as_deref(), &store)?;
         Ok(Config {
             data_dir,
             address: options.address.clone().or(file.machine.address),
@@ -229,6 +288,7 @@ impl Config {
             client,
             api_listen: if api_listen.is_empty() { vec![DEFAULT_API_SOCKET.into()] } else { api_listen },
             gateway,
+            peer,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),
             verbose: options.verbose,
@@ -261,7 +321,7 @@ fn parse_metadata(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
 }
 
 fn gateway(option: &[String], section: GatewaySection) -> Result<Option<GatewayListen>, ConfigError> {
-    let is_off = option == [GATEWAY_OFF] || (option.is_empty() && !section.enabled);
+    let is_off = option == [OFF] || (option.is_empty() && !section.enabled);
     let parse = |text: &String| {
         text.parse::<SocketAddr>()
             .map_err(|_| value(format!("gateway.listen `{text}` is not of the form ADDRESS:PORT")))
@@ -277,6 +337,17 @@ fn gateway(option: &[String], section: GatewaySection) -> Result<Option<GatewayL
     let listen = GatewayListen { addresses, bridges: section.bridges };
     let is_nowhere = listen.addresses.is_empty() && listen.bridges.is_empty();
     Ok((!is_off && !is_nowhere).then_some(listen))
+}
+
+fn peer(configured: Option<&str>, store: &StoreChoice) -> Result<PeerChoice, ConfigError> {
+    match configured {
+        Some(OFF) => Ok(PeerChoice::Off),
+        Some(text) => match text.parse() {
+            Ok(address) => Ok(PeerChoice::At(address)),
+            Err(_) => Err(value(format!("peer.listen `{text}` is not of the form ADDRESS:PORT, and not `{OFF}`"))),
+        },
+        None => Ok(if store.is_shared() { PeerChoice::Announced } else { PeerChoice::Off }),
+    }
 }
 
 fn store(
@@ -388,6 +459,25 @@ mod tests {
     }
 
     #[test]
+    fn others_can_ask_a_machine_that_shares_its_store() {
+        let remote = "[store]\nendpoints = [\"http://10.0.0.1:2379\"]\n";
+        assert_eq!(build("").unwrap().peer, PeerChoice::Off);
+        let peer = build(remote).unwrap().peer;
+        assert_eq!(peer.listen("10.0.0.2"), "10.0.0.2:4002".parse().ok());
+        assert_eq!(peer.announced("10.0.0.2").as_deref(), Some("10.0.0.2:4002"));
+        assert_eq!(peer.announced("fd00::2").as_deref(), Some("[fd00::2]:4002"));
+        assert_eq!(peer.listen("m2.example"), "[::]:4002".parse().ok());
+        assert_eq!(peer.announced("m2.example").as_deref(), Some("m2.example:4002"));
+
+        let everywhere = build("[peer]\nlisten = \"0.0.0.0:5000\"\n").unwrap().peer;
+        assert_eq!(everywhere.announced("10.0.0.2").as_deref(), Some("10.0.0.2:5000"));
+        assert_eq!(build(&format!("[peer]\nlisten = \"off\"\n{remote}")).unwrap().peer, PeerChoice::Off);
+        let options = Options { peer_listen: Some("127.0.0.1:1".to_owned()), ..Options::default() };
+        let config = Config::build(parse(Path::new("f"), remote).unwrap(), &options).unwrap();
+        assert_eq!(config.peer.announced("10.0.0.2").as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         refused("[store]\nlisten = [\"http://0.0.0.0:2379\"]\n", "everyone on the network");
         refused("[store]\nlisten = [\"https://10.0.0.1:2379\"]\n", "needs [tls]");
@@ -397,6 +487,7 @@ mod tests {
         refused("[machine]\nadress = \"x\"\n", "line 2");
         refused("[cluster]\nlease_seconds = 1\n", "expected 2 to 600");
         refused("[gateway]\nlisten = [\"localhost\"]\n", "gateway.listen `localhost` is not of the form ADDRESS:PORT");
+        refused("[peer]\nlisten = \"4002\"\n", "not of the form ADDRESS:PORT");
         refused("[gateway]\nbridges = [\"docker0, br0\"]\n", "not the name of an interface");
     }
 }

@@ -11,6 +11,7 @@ mod disk;
 mod http;
 mod identity;
 mod logging;
+pub mod peer;
 mod session;
 pub mod standalone;
 mod tasks;

@@ -13,8 +13,10 @@ mod demand;
 mod engine;
 mod explain;
 mod liveness;
+mod reach;
 mod schedule;
 
 pub use engine::{Effect, Engine, Event, Outcome, Settings, Ticket};
 pub use explain::{Explanation, Verdict, explain};
+pub use reach::Reach;
 pub use schedule::{Decision, MAX_UNITS_PER_MACHINE, Reason};

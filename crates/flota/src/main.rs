@@ -28,6 +28,7 @@ fn daemon(arguments: DaemonArgs) -> anyhow::Result<()> {
         store_listen: arguments.store_listen,
         api_listen: arguments.api_listen,
         gateway_listen: arguments.gateway_listen,
+        peer_listen: arguments.peer_listen,
         address: arguments.address,
         metadata: arguments.metadata,
         verbose: arguments.verbose,

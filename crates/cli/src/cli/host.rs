@@ -27,6 +27,10 @@ pub struct DaemonArgs {
     /// Where the discovery gateway listens, ADDRESS:PORT with commas between, or off [default: 127.0.0.1:4001]
     #[arg(long, env = "FLOTA_GATEWAY_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub gateway_listen: Vec<String>,
+    /// Where other machines ask whether this one lives, ADDRESS:PORT or off [default: port 4002 of its address, if it
+    /// shares a store with others]
+    #[arg(long, env = "FLOTA_PEER_LISTEN", value_name = "ADDRESS")]
+    pub peer_listen: Option<String>,
     /// The address that other machines know this one by [default: the one of the default route]
     #[arg(long, env = "FLOTA_ADDRESS", value_name = "IP")]
     pub address: Option<String>,

@@ -1,0 +1,18 @@
+//! The peer port: where a daemon says that it lives, and asks others whether a third one does.
+//!
+//! A machine whose lease ended may only be cut off from the store. Before the leader moves what ran there it asks the
+//! machine itself, and has another machine ask it. One connection carries one line each way:
+//!
+//! | asked | answered |
+//! |---|---|
+//! | `alive` | `flota MACHINE-ID BOOT-ID` |
+//! | `reach MACHINE-ID` | `alive`, `no-daemon` or `silent`, as the asked daemon found that machine; nothing where it cannot tell |
+//!
+//! There is no TLS: the port tells ids, which are no secrets, and takes no orders.
+
+mod listen;
+mod probe;
+mod wire;
+
+pub use listen::Responder;
+pub use probe::{ask, probe};
