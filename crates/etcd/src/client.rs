@@ -3,13 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Client, CompareOp, GetOptions, PutOptions, TxnOp};
+use etcd_client::{Client, CompareOp, ConnectOptions, GetOptions, PutOptions, TxnOp};
 use flota_registry::{Compare, KeyValue, LeaseId, Op, Txn};
+use tokio::time::Instant;
+use tower::util::BoxCloneSyncService;
 
+use crate::config::Way;
 use crate::{ClientConfig, EtcdError};
 
 /// Longest wait for the answer to one call.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a read is sent, where the store has several members.
+const MAX_READS: u32 = 3;
 /// Keys read by one call; a larger range is read page by page, all at one revision.
 const PAGE_KEYS: i64 = 100;
 /// Largest answer taken in: a page of values at etcd's own limit of 1.5 MiB each.
@@ -28,13 +33,20 @@ pub enum Committed {
 #[derive(Clone)]
 pub struct StoreClient {
     pub(crate) client: Client,
+    /// Whether another member may do what one does not.
+    several: bool,
 }
 
 impl StoreClient {
     /// Prepares a connection; nothing is sent before the first call.
     pub async fn new(config: &ClientConfig) -> Result<StoreClient, EtcdError> {
-        let channel = etcd_client::Channel::Tonic(config.channel()?);
-        Ok(StoreClient { client: Client::from_channel(channel, None).await? })
+        let (channel, several) = match config.way()? {
+            Way::One(channel) => (etcd_client::Channel::Tonic(channel), false),
+            Way::Several(members) => (etcd_client::Channel::Custom(BoxCloneSyncService::new(members)), true),
+        };
+        // A member without a leader then refuses at once, and ends its watches, instead of being silent.
+        let options = ConnectOptions::new().with_require_leader(true);
+        Ok(StoreClient { client: Client::from_channel(channel, Some(options)).await?, several })
     }
 
     /// Reads one key, and the store's revision.
@@ -70,17 +82,29 @@ impl StoreClient {
         Ok((revision, pairs))
     }
 
-    /// Carries out a transaction.
+    /// Carries out a transaction. It is sent once: only if it cannot have left this machine another member gets it.
     pub async fn commit(&self, txn: &Txn) -> Result<Committed, EtcdError> {
         let mut kv = self.client.kv_client();
-        let response = within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await?;
+        let response = match within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await {
+            Err(error) if self.several && error.was_not_sent() => within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await?,
+            other => other?,
+        };
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok(if response.succeeded() { Committed::Yes(revision) } else { Committed::No })
     }
 
     async fn page(&self, key: &str, options: GetOptions) -> Result<(i64, Vec<KeyValue>, bool), EtcdError> {
         let mut kv = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let mut response = within(CALL_TIMEOUT, kv.get(key, Some(options))).await?;
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        let mut sent = 0;
+        let mut response = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            sent += 1;
+            match within(left, kv.get(key, Some(options.clone()))).await {
+                Err(error) if self.several && error.is_of_one_member() && sent < MAX_READS => {}
+                other => break other?,
+            }
+        };
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let more = response.more();
         Ok((revision, response.take_kvs().into_iter().filter_map(from_wire).collect(), more))

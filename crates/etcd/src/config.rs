@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::members::Members;
 use crate::{EtcdError, Upstream};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A silent connection is probed this often, and given up after as long again: the death of the store's machine
-/// is noticed although no packet says so.
-const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// A silent connection with something under way is probed this often: the death of the store's machine is noticed although no packet
+/// says so. A real etcd closes one that is probed more often than every 5 s, or while nothing is under way.
+const PROBE_INTERVAL: Duration = Duration::from_secs(6);
+/// A probe that is not answered for so long ends the connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The certificates of this machine, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,35 +36,31 @@ pub struct ClientConfig {
     pub tls: Option<TlsFiles>,
 }
 
-/// The gateway's connection is silent most of the time, and carries the streams of many clients: a real etcd closes one that is
-/// probed more often than every 5 s, or while nothing is under way.
-const GATEWAY_PROBE_INTERVAL: Duration = Duration::from_secs(15);
+/// The way to a store.
+pub(crate) enum Way {
+    /// To its only member. It connects on first use, and again after each failure; a call fails at once when the member is down.
+    One(Channel),
+    /// To whichever of its members serves.
+    Several(Members),
+}
 
 impl ClientConfig {
     /// The store as an [`Upstream`] for the discovery gateway. It connects on first use, and again after each failure.
     pub fn upstream(&self) -> Result<Upstream, EtcdError> {
-        let seldom = |endpoint: Endpoint| {
-            endpoint.http2_keep_alive_interval(GATEWAY_PROBE_INTERVAL).keep_alive_while_idle(false)
-        };
-        Ok(Upstream::new(self.channel_with(seldom)?))
+        Ok(match self.way()? {
+            Way::One(channel) => Upstream::new(channel),
+            Way::Several(members) => Upstream::new(members),
+        })
     }
 
-    /// A channel to the store. It connects on first use, and again after each failure.
-    pub(crate) fn channel(&self) -> Result<Channel, EtcdError> {
-        self.channel_with(|endpoint| endpoint)
-    }
-
-    fn channel_with(&self, adjust: impl Fn(Endpoint) -> Endpoint) -> Result<Channel, EtcdError> {
-        let endpoints = self.endpoints.iter().map(|text| self.endpoint(text).map(&adjust));
-        let mut endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
-        match endpoints.pop() {
-            None => Err(EtcdError::Endpoint { endpoint: String::new() }),
-            // A single endpoint fails at once when it is down; a balanced channel would wait.
-            Some(only) if endpoints.is_empty() => Ok(only.connect_lazy()),
-            Some(last) => {
-                endpoints.push(last);
-                Ok(Channel::balance_list(endpoints.into_iter()))
-            }
+    /// The way to the store; nothing is sent before the first call.
+    pub(crate) fn way(&self) -> Result<Way, EtcdError> {
+        let endpoints = self.endpoints.iter().map(|text| Ok((text.clone(), self.endpoint(text)?)));
+        let endpoints = endpoints.collect::<Result<Vec<_>, EtcdError>>()?;
+        match endpoints.as_slice() {
+            [] => Err(EtcdError::Endpoint { endpoint: String::new() }),
+            [(_, only)] => Ok(Way::One(only.connect_lazy())),
+            _ => Ok(Way::Several(Members::new(endpoints))),
         }
     }
 
@@ -76,8 +75,8 @@ impl ClientConfig {
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PROBE_INTERVAL)
-            .keep_alive_timeout(PROBE_INTERVAL)
-            .keep_alive_while_idle(true);
+            .keep_alive_timeout(PROBE_TIMEOUT)
+            .keep_alive_while_idle(false);
         if text.starts_with("https://") {
             let files = self.tls.as_ref().ok_or_else(|| EtcdError::TlsMissing { endpoint: text.to_owned() })?;
             let tls = ClientTlsConfig::new()
@@ -103,13 +102,13 @@ mod tests {
 
     #[tokio::test]
     async fn endpoints_are_checked_before_use() {
-        assert!(config("http://127.0.0.1:2379").channel().is_ok());
-        assert!(config("unix:/run/flota/store.sock").channel().is_ok());
+        assert!(config("http://127.0.0.1:2379").way().is_ok());
+        assert!(config("unix:/run/flota/store.sock").way().is_ok());
         for wrong in ["", "127.0.0.1:2379", "ftp://host", "http://"] {
-            let error = config(wrong).channel().unwrap_err();
+            let error = config(wrong).way().err().unwrap();
             assert!(matches!(error, EtcdError::Endpoint { .. }), "{wrong}: {error}");
         }
-        let error = config("https://host:2379").channel().unwrap_err();
+        let error = config("https://host:2379").way().err().unwrap();
         assert!(error.to_string().contains("needs [tls] ca, cert and key"), "{error}");
     }
 }

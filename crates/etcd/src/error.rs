@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::members::NONE_SERVES;
+
 /// A failed call to the store.
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdError {
@@ -93,6 +95,10 @@ impl EtcdError {
     pub fn outcome_unknown(&self) -> bool {
         match self {
             EtcdError::Timeout { .. } => true,
+            _ if self.was_not_sent() => false,
+            EtcdError::Call(etcd_client::Error::GRpcStatus(status)) if status.message().starts_with(NONE_SERVES) => {
+                false
+            }
             EtcdError::Call(etcd_client::Error::GRpcStatus(status)) => {
                 use tonic::Code::{Cancelled, DeadlineExceeded, Internal, Unavailable, Unknown};
                 matches!(status.code(), Cancelled | DeadlineExceeded | Internal | Unavailable | Unknown)
@@ -100,6 +106,32 @@ impl EtcdError {
             EtcdError::Call(etcd_client::Error::TransportError(_) | etcd_client::Error::IoError(_)) => true,
             _ => false,
         }
+    }
+
+    /// Whether the call cannot have reached the store: no connection could be made for it.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        let EtcdError::Call(error) = self else { return false };
+        let first: Option<&(dyn std::error::Error + 'static)> = match error {
+            etcd_client::Error::GRpcStatus(status) => Some(status),
+            etcd_client::Error::TransportError(error) => Some(error),
+            _ => None,
+        };
+        std::iter::successors(first, |error| error.source()).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
+    }
+
+    /// Whether the member that was asked does not serve now, or went away, and another one may.
+    pub(crate) fn is_of_one_member(&self) -> bool {
+        let is_away = |status: &tonic::Status| {
+            status.code() == tonic::Code::Unavailable && !status.message().starts_with(NONE_SERVES)
+        };
+        self.status().is_some_and(is_away) || self.was_not_sent()
+    }
+
+    /// Whether the store takes no writes because its database has reached its quota (etcd's alarm `NOSPACE`).
+    pub fn is_out_of_space(&self) -> bool {
+        self.status().is_some_and(|status| {
+            status.code() == tonic::Code::ResourceExhausted && status.message().contains("database space exceeded")
+        })
     }
 
     /// Whether the call named a revision that is compacted away, or that the store has not reached.

@@ -1,8 +1,8 @@
 //! IO. The etcd v3 client that every part of Flota speaks to its store with.
 //!
 //! It turns the registry's [`flota_registry::Txn`], prefixes and watch events into etcd v3 calls, the same whether
-//! the store is the embedded one or a real etcd. Every call is bounded in time; nothing is retried here, because
-//! only the caller knows what a retry means.
+//! the store is the embedded one or a real etcd of several members. Every call is bounded in time; a write is never
+//! sent twice, because only the caller knows what that means.
 //!
 //! Beside the client stands what servers of etcd v3 share, the store and the discovery gateway: connections, the JSON API
 //! ([`json`]), and locks and elections ([`server`]), all over an [`Upstream`].
@@ -15,6 +15,7 @@ mod error;
 pub mod json;
 mod lease;
 mod leased;
+mod members;
 pub mod server;
 mod upstream;
 mod watch;

@@ -112,6 +112,16 @@ impl Future for Answer {
     }
 }
 
+/// What was made on this side already, or the root of what happened to the connection.
 fn out_of_reach(error: BoxError) -> Status {
-    Status::unavailable(format!("the store is out of reach: {error}"))
+    match error.downcast::<Status>() {
+        Ok(status) => *status,
+        Err(error) => {
+            let mut root: &dyn std::error::Error = error.as_ref();
+            while let Some(source) = root.source() {
+                root = source;
+            }
+            Status::unavailable(format!("the store is out of reach: {root}"))
+        }
+    }
 }

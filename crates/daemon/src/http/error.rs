@@ -10,6 +10,10 @@ use flota_unit::Diagnostic;
 
 use super::precondition::ETag;
 
+/// What the store's alarm `NOSPACE` means, and what ends it.
+const NO_SPACE: &str = "the store is full (etcd's alarm NOSPACE): nothing was changed, units run on; free space on the store's disk \
+    or, in an etcd that has reached its quota, run `etcdctl compact`, `etcdctl defrag` and `etcdctl alarm disarm`";
+
 /// A request that failed.
 #[derive(Debug)]
 pub struct ApiError {
@@ -73,6 +77,9 @@ impl IntoResponse for ApiError {
 
 impl From<EtcdError> for ApiError {
     fn from(error: EtcdError) -> ApiError {
+        if error.is_out_of_space() {
+            return ApiError::new(StatusCode::INSUFFICIENT_STORAGE, NO_SPACE);
+        }
         let Some(status) = error.status() else {
             return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("store: {error}"));
         };
@@ -81,11 +88,7 @@ impl From<EtcdError> for ApiError {
             tonic::Code::InvalidArgument => StatusCode::BAD_REQUEST,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let hint = match status.code() {
-            tonic::Code::ResourceExhausted => "; nothing was changed: free space on the store's disk and try again",
-            _ => "",
-        };
-        ApiError::new(code, format!("store: {}{hint}", status.message()))
+        ApiError::new(code, format!("store: {}", status.message()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests that are wrong as such: the right code, the right words, and the next request is served.
 
+use etcd_client::{AlarmAction, AlarmType};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
@@ -89,4 +90,18 @@ async fn what_is_not_http() {
         assert!(matches!(answer.status, 0 | 400 | 505), "{answer:?}");
     }
     rig.get("/fleet/v1/units").await.is(200);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_changes_with_what_is_to_be_done_and_reads_go_on() {
+    let rig = Rig::start().await;
+    rig.submit("a.service", "loaded").await.is(201);
+    let mut etcd = rig.etcd().await;
+    etcd.alarm(AlarmAction::Activate, AlarmType::Nospace, None).await.unwrap();
+    rig.submit("b.service", "launched").await.refuses(507, "etcd's alarm NOSPACE");
+    rig.submit("b.service", "launched").await.refuses(507, "`etcdctl alarm disarm`");
+    rig.put("/fleet/v1/units/a.service", r#"{"desiredState":"launched"}"#).await.refuses(507, "nothing was changed");
+    rig.get("/fleet/v1/units/a.service").await.is(200);
+    etcd.alarm(AlarmAction::Deactivate, AlarmType::Nospace, None).await.unwrap();
+    rig.submit("b.service", "launched").await.is(201);
 }

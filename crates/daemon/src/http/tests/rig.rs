@@ -127,8 +127,12 @@ impl Rig {
 
     /// Forgets the store's history before `revision`.
     pub async fn compact(&self, revision: i64) {
-        let mut client = etcd_client::Client::connect([self.store_address.to_string()], None).await.unwrap();
-        client.compact(revision, None).await.unwrap();
+        self.etcd().await.compact(revision, None).await.unwrap();
+    }
+
+    /// The store as etcd's own tools see it.
+    pub async fn etcd(&self) -> etcd_client::Client {
+        etcd_client::Client::connect([self.store_address.to_string()], None).await.unwrap()
     }
 
     pub async fn commit(&self, txn: &Txn) -> i64 {
