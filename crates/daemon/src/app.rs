@@ -12,7 +12,7 @@ use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
 use flota_gateway::Gateway;
 use flota_gateway::listen::{Listen, keep};
-use flota_registry::{Machine, MachineId};
+use flota_registry::{Machine, MachineId, Millis};
 use flota_store::{Store, StoreConfig, StoreError};
 use flota_systemd::{Notifier, inherited_listeners};
 use tokio::net::UnixListener;
@@ -129,7 +129,8 @@ async fn spawn_tasks(
     let first = boot(&data.agent(), boot_id.clone())?;
     tasks.spawn(agent.run(first, agent_out, shutdown.clone()));
 
-    let settings = Settings { grace: config.grace, ..Settings::default() };
+    let lease = Millis(u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX));
+    let settings = Settings { grace: config.grace, lease, max_moves: config.max_moves, ..Settings::default() };
     let engine = EngineTask {
         engine: Engine::new(me.clone(), settings),
         link: link_watch.clone(),

@@ -33,6 +33,8 @@ const DEFAULT_API_SOCKET: &str = "/run/flota/api.sock";
 const LEASE_SECONDS: std::ops::RangeInclusive<u64> = 2..=600;
 /// Bounds of the grace after it, in seconds.
 const GRACE_SECONDS: std::ops::RangeInclusive<u64> = 0..=86_400;
+/// Bounds of how many units of lost machines are on their way at once.
+const MAX_MOVES: std::ops::RangeInclusive<u64> = 1..=100_000;
 
 /// What the command line and the environment say; it wins over the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -168,6 +170,8 @@ pub struct Config {
     pub lease: Duration,
     /// How long after that it is still waited for.
     pub grace: Millis,
+    /// Most units of lost machines that are on their way at once.
+    pub max_moves: usize,
     /// Log more.
     pub verbose: bool,
 }
@@ -239,11 +243,12 @@ struct PeerSection {
 struct ClusterSection {
     lease_seconds: u64,
     grace_seconds: u64,
+    max_moves: u64,
 }
 
 impl Default for ClusterSection {
     fn default() -> Self {
-        ClusterSection { lease_seconds: 5, grace_seconds: 5 }
+        ClusterSection { lease_seconds: 5, grace_seconds: 1, max_moves: 50 }
     }
 }
 
@@ -277,6 +282,7 @@ impl Config {
         };
         check_range("cluster.lease_seconds", file.cluster.lease_seconds, &LEASE_SECONDS)?;
         check_range("cluster.grace_seconds", file.cluster.grace_seconds, &GRACE_SECONDS)?;
+        check_range("cluster.max_moves", file.cluster.max_moves, &MAX_MOVES)?;
         let api_listen = chosen(&options.api_listen, file.api.listen);
         let gateway = gateway(&options.gateway_listen, file.gateway)?;
         let peer = peer(options.peer_listen.clone().or(file.peer.listen).as_deref(), &store)?;
@@ -291,6 +297,7 @@ impl Config {
             peer,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),
+            max_moves: usize::try_from(file.cluster.max_moves).unwrap_or(usize::MAX),
             verbose: options.verbose,
         })
     }
@@ -420,7 +427,7 @@ mod tests {
             matches!(config.store, StoreChoice::Embedded { listen } if matches!(listen.as_slice(), [Listen::Unix(_)]))
         );
         assert_eq!(config.client.endpoints, ["unix:/run/flota/store.sock"]);
-        assert_eq!((config.lease, config.grace), (Duration::from_secs(5), Millis(5000)));
+        assert_eq!((config.lease, config.grace), (Duration::from_secs(5), Millis(1000)));
     }
 
     #[test]

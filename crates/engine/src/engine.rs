@@ -9,7 +9,8 @@ use flota_registry::{
 use flota_unit::UnitName;
 
 use crate::demand::Demands;
-use crate::liveness::Liveness;
+use crate::event::{Effect, Event, Outcome, Settings, Ticket};
+use crate::liveness::{Liveness, Probe, Standing, is_removed};
 use crate::schedule::{Decision, plan};
 
 /// How long a candidate waits for the outcome before it campaigns again.
@@ -18,94 +19,6 @@ const CAMPAIGN_RETRY: Millis = Millis(1000);
 const COMMIT_RETRY: Millis = Millis(500);
 /// Most unused unit file texts removed at once.
 const MAX_FILES_COLLECTED: usize = 50;
-
-/// The engine's settings.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How long after its lease a machine is still waited for.
-    pub grace: Millis,
-    /// How long events are gathered into one pass.
-    pub gather: Millis,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { grace: Millis(5000), gather: Millis(2) }
-    }
-}
-
-/// Names a commit, so that its outcome finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
-
-/// What became of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is durable, at this revision.
-    Committed(i64),
-    /// A compare did not hold: nothing was written.
-    Refused,
-    /// Nobody knows.
-    Unknown,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The store is reached, this machine has its lease, and the leader key was read and is watched.
-    Connected {
-        /// This machine's lease.
-        lease: LeaseId,
-        /// The leader key.
-        leader: Option<Entry<Leader>>,
-    },
-    /// The store is out of reach, or this machine's lease is gone.
-    Disconnected,
-    /// The leader key changed.
-    LeaderChanged(Option<Entry<Leader>>),
-    /// The answer to [`Effect::LoadCluster`].
-    Snapshot(Box<ClusterSnapshot>),
-    /// The cluster changed.
-    Changes {
-        /// To this revision.
-        revision: i64,
-        /// In this way.
-        changes: Vec<Change>,
-    },
-    /// The answer to [`Effect::Commit`].
-    Finished {
-        /// Which commit.
-        ticket: Ticket,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// The [`Engine::deadline`] passed.
-    Tick,
-}
-
-/// What the shell is to do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Commit this; its outcome shows as [`Event::LeaderChanged`].
-    Campaign(Txn),
-    /// Read everything under the prefix, then watch it from the next revision on.
-    LoadCluster,
-    /// Stop that watch.
-    DropCluster,
-    /// Commit this and answer with [`Event::Finished`].
-    Commit {
-        /// Names it.
-        ticket: Ticket,
-        /// What to commit.
-        txn: Txn,
-    },
-    /// Write down what was decided.
-    Record(Vec<Decision>),
-    /// Write down that these wanted units became unplaceable.
-    RecordUnplaced(Vec<UnitName>),
-    /// Write down that the engine stands still, and why.
-    RecordFrozen(String),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -128,9 +41,10 @@ pub struct Engine {
     snapshot: Option<ClusterSnapshot>,
     demands: Demands,
     liveness: Liveness,
+    /// Whether machines may have come or gone since [`Liveness::observe`].
+    unobserved: bool,
     /// When the next pass is due; none when nothing changed.
     pass_due: Option<Millis>,
-    last_pass: Millis,
     /// The commit whose outcome is not known yet, and the decisions it carries.
     in_flight: Option<(Ticket, Vec<Decision>)>,
     tickets: u64,
@@ -150,8 +64,8 @@ impl Engine {
             snapshot: None,
             demands: Demands::default(),
             liveness: Liveness::default(),
+            unobserved: false,
             pass_due: None,
-            last_pass: Millis::default(),
             in_flight: None,
             tickets: 0,
             committed: 0,
@@ -166,12 +80,12 @@ impl Engine {
     }
 
     /// When [`Event::Tick`] is wanted, if nothing happens before.
-    pub fn deadline(&self, now: Millis) -> Option<Millis> {
+    pub fn deadline(&self) -> Option<Millis> {
         match self.role {
             Role::Candidate { since, .. } => Some(since.plus(CAMPAIGN_RETRY)),
             Role::Leader { .. } => {
                 let pass = self.pass_due.filter(|_| self.may_pass());
-                [pass, self.liveness.next_loss(now, self.settings.grace)].into_iter().flatten().min()
+                [pass, self.liveness.deadline(self.settings.grace)].into_iter().flatten().min()
             }
             Role::Away | Role::Follower { .. } => None,
         }
@@ -194,10 +108,12 @@ impl Engine {
             Event::Snapshot(snapshot) => {
                 self.snapshot = Some(*snapshot);
                 self.liveness.forget();
+                self.unobserved = true;
                 self.pass_due = Some(now);
             }
             Event::Changes { revision, changes } => self.take_changes(now, revision, &changes),
             Event::Finished { ticket, outcome } => self.finish_commit(now, ticket, &outcome, &mut effects),
+            Event::Probed { machine, through, found } => self.liveness.take(&machine, through, found),
             Event::Tick => {
                 if let Role::Candidate { lease, seen, since } = self.role
                     && now.since(since) >= CAMPAIGN_RETRY
@@ -206,6 +122,7 @@ impl Engine {
                 }
             }
         }
+        self.look_around(now, &mut effects);
         self.pass(now, &mut effects);
         effects
     }
@@ -262,9 +179,26 @@ impl Engine {
             let (Change::Put(flota_registry::KeyValue { key, .. }) | Change::Delete { key }) = change;
             !matches!(Key::parse(key), None | Some(Key::Report(_) | Key::Leader))
         };
-        if self.pass_due.is_none() && changes.iter().any(matters) {
-            self.pass_due = Some(now.plus(self.settings.gather));
+        if changes.iter().any(matters) {
+            self.unobserved = true;
+            self.pass_due.get_or_insert(now.plus(self.settings.gather));
         }
+    }
+
+    /// Finds out who is missing and who is lost, and asks for second opinions.
+    fn look_around(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let Some(snapshot) = self.snapshot.as_ref().filter(|_| matches!(self.role, Role::Leader { .. })) else {
+            return;
+        };
+        if std::mem::take(&mut self.unobserved) {
+            self.liveness.observe(snapshot, now);
+        }
+        let news = self.liveness.advance(snapshot, &self.me, now, self.settings.grace);
+        if !news.lost.is_empty() {
+            self.pass_due = Some(now);
+        }
+        let probe = |Probe { machine, peer, through }| Effect::Probe { machine, peer, through };
+        effects.extend(news.probes.into_iter().map(probe));
     }
 
     fn finish_commit(&mut self, now: Millis, ticket: Ticket, outcome: &Outcome, effects: &mut Vec<Effect>) {
@@ -295,13 +229,10 @@ impl Engine {
             return;
         }
         let Some(snapshot) = &self.snapshot else { return };
-        let loss = self.liveness.next_loss(self.last_pass, self.settings.grace).is_some_and(|at| at <= now);
-        if !loss && self.pass_due.is_none_or(|due| due > now) {
+        if self.pass_due.is_none_or(|due| due > now) {
             return;
         }
         self.pass_due = None;
-        self.last_pass = now;
-        self.liveness.observe(snapshot, now);
         let Some(cluster) = snapshot.cluster().map(|entry| entry.value.id.clone()) else { return };
         if let Some(why) = unreadable_schedule(snapshot) {
             if self.frozen.as_ref() != Some(&why) {
@@ -312,8 +243,11 @@ impl Engine {
         }
         self.frozen = None;
         self.demands.refresh(snapshot);
-        let (liveness, grace) = (&self.liveness, self.settings.grace);
-        let plan = plan(snapshot, &cluster, &self.demands, |id| liveness.standing(id, now, grace));
+        let liveness = &self.liveness;
+        let standing = |id: &MachineId| {
+            if is_removed(snapshot, id) { Standing::Lost } else { liveness.standing(id) }
+        };
+        let plan = plan(snapshot, &cluster, &self.demands, standing);
         let txn = if plan.writes.is_empty() {
             unused_files(snapshot, fence)
         } else {

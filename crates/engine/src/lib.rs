@@ -11,12 +11,13 @@
 
 mod demand;
 mod engine;
+mod event;
 mod explain;
 mod liveness;
-mod reach;
 mod schedule;
 
-pub use engine::{Effect, Engine, Event, Outcome, Settings, Ticket};
+pub use engine::Engine;
+pub use event::{Effect, Event, Outcome, Settings, Ticket};
 pub use explain::{Explanation, Verdict, explain};
-pub use reach::Reach;
+pub use liveness::Reach;
 pub use schedule::{Decision, MAX_UNITS_PER_MACHINE, Reason};

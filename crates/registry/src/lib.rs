@@ -26,6 +26,7 @@ pub use model::{
 };
 pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use txn::{
-    Compare, Fence, LeaseId, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn, campaign,
-    collect_files, commit_schedules, create_cluster, destroy_unit, publish_report, put_machine, put_metadata, put_unit,
+    Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
+    campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine, publish_report,
+    put_cordon, put_machine, put_metadata, put_unit, remove_cordon,
 };

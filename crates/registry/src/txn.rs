@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::encode;
 use crate::snapshot::FileText;
-use crate::{Cluster, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule};
+use crate::{Cluster, Cordon, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule};
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
 pub const MAX_OPS_PER_TXN: usize = 100;
@@ -163,6 +163,43 @@ pub fn put_metadata(writes: &[MetadataWrite]) -> Txn {
     })
 }
 
+/// Says what is asked of a machine as a whole, if nobody said otherwise since `seen` (the `mod_revision` of what it
+/// replaces; none: nothing was asked).
+pub fn put_cordon(id: &MachineId, cordon: &Cordon, seen: Option<i64>) -> Txn {
+    let key = Key::Cordon(id.clone());
+    Txn::default().if_at(&key, seen).put(&key, cordon, None)
+}
+
+/// Takes back what is asked of a machine as a whole, if it is still as `seen`.
+pub fn remove_cordon(id: &MachineId, seen: i64) -> Txn {
+    let key = Key::Cordon(id.clone());
+    Txn::default().if_at(&key, Some(seen)).delete(&key)
+}
+
+/// What a removed machine's records were when the leader found that nothing is left to be done for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Whose.
+    pub machine: MachineId,
+    /// The `mod_revision` of the word that removes it.
+    pub cordon: i64,
+    /// The `mod_revision` of its empty schedule, if it ever had one.
+    pub schedule: Option<i64>,
+}
+
+/// Forgets a removed machine: everything that the store knows of it goes, if the writer still leads, the word that
+/// removes it and its schedule are as they were seen, and the machine is not there.
+pub fn forget_machine(fence: Fence, left: &Leftovers) -> Txn {
+    let (cordon, schedule) = (Key::Cordon(left.machine.clone()), Key::Schedule(left.machine.clone()));
+    let txn = Txn::default()
+        .if_at(&Key::Leader, Some(fence.mod_revision))
+        .if_at(&cordon, Some(left.cordon))
+        .if_at(&schedule, left.schedule)
+        .if_at(&Key::Machine(left.machine.clone()), None);
+    let others = [Key::Report, Key::Metadata, Key::Member].map(|key| key(left.machine.clone()));
+    others.iter().fold(txn.delete(&schedule).delete(&cordon), Txn::delete)
+}
+
 /// Publishes a machine's report for as long as `lease` lives.
 pub fn publish_report(id: &MachineId, report: &Report, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Report(id.clone()), report, Some(lease))
@@ -197,7 +234,7 @@ pub fn collect_files(fence: Fence, unused: &[(UnitHash, i64)]) -> Txn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClusterId, DesiredState, Generation};
+    use crate::{ClusterId, CordonMode, DesiredState, Generation};
 
     fn machine() -> MachineId {
         "0123456789abcdef0123456789abcdef".parse().unwrap()
@@ -231,6 +268,38 @@ mod tests {
             .map(|op| matches!(op, Op::Put { key, .. } if key.contains(&unit.hash.to_string())))
             .collect();
         assert_eq!(keys, [true, false]);
+    }
+
+    #[test]
+    fn a_removed_machine_is_forgotten_only_by_the_leader_and_only_while_it_is_away() {
+        let left = Leftovers { machine: machine(), cordon: 5, schedule: Some(6) };
+        let txn = forget_machine(Fence { mod_revision: 7 }, &left);
+        let unchanged =
+            |key: String, mod_revision| Compare::Unchanged { key: format!("/flota/v1/{key}"), mod_revision };
+        assert_eq!(
+            txn.compares,
+            [
+                unchanged("leader".to_owned(), 7),
+                unchanged(format!("cordons/{}", machine()), 5),
+                unchanged(format!("schedules/{}", machine()), 6),
+                Compare::Absent(format!("/flota/v1/machines/{}", machine())),
+            ]
+        );
+        let gone: Vec<&str> =
+            txn.ops.iter().map(|op| if let Op::Delete { key } = op { key.as_str() } else { "" }).collect();
+        for kind in ["schedules", "cordons", "reports", "metadata", "members"] {
+            assert!(gone.contains(&format!("/flota/v1/{kind}/{}", machine()).as_str()), "{kind}: {gone:?}");
+        }
+    }
+
+    #[test]
+    fn two_people_do_not_overwrite_each_others_cordon() {
+        let cordon = Cordon { mode: CordonMode::Draining, reason: None, since_unix_ms: 1 };
+        let key = format!("/flota/v1/cordons/{}", machine());
+        assert_eq!(put_cordon(&machine(), &cordon, None).compares, [Compare::Absent(key.clone())]);
+        let txn = remove_cordon(&machine(), 4);
+        assert_eq!(txn.compares, [Compare::Unchanged { key: key.clone(), mod_revision: 4 }]);
+        assert_eq!(txn.ops, [Op::Delete { key }]);
     }
 
     #[test]

@@ -62,8 +62,6 @@ pub(crate) struct Daemon {
     pub(crate) epoch: u64,
     pub(crate) engine: Engine,
     pub(crate) agent: Agent,
-    /// The engine's own now.
-    pub(crate) engine_now: Millis,
     pub(crate) session: Session,
     /// Counts sessions.
     pub(crate) sessions: u64,
@@ -93,12 +91,11 @@ pub(crate) enum Watch {
 }
 
 impl Daemon {
-    pub(crate) fn new(epoch: u64, me: MachineId, settings: Settings, now: Millis) -> Daemon {
+    pub(crate) fn new(epoch: u64, me: MachineId, settings: Settings) -> Daemon {
         Daemon {
             epoch,
             engine: Engine::new(me, settings),
             agent: Agent::new(),
-            engine_now: now,
             session: Session::Away,
             sessions: 0,
             wait: RETRY_FIRST,

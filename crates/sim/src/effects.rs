@@ -1,6 +1,7 @@
 //! Carries out what the engine and the agent ask for.
 
-use flota_registry::{Millis, Report};
+use flota_engine::Reach;
+use flota_registry::{MachineId, Millis, Report};
 use flota_unit::{UnitHash, UnitName};
 
 use crate::call::Call;
@@ -10,6 +11,10 @@ use crate::world::{Action, Origin, World};
 
 /// Longest time of a systemd job.
 const SLOWEST_JOB: u64 = 300;
+/// Longest time of an answer at a peer port.
+const LATEST_ANSWER: u64 = 50;
+/// When whoever asks at a peer port gives up.
+const GIVES_UP: Millis = Millis(1_500);
 /// Longest time of a question to systemd.
 const SLOWEST_LOOK: u64 = 5;
 
@@ -18,7 +23,6 @@ impl World {
         let now = self.now;
         let Some(daemon) = self.daemon(to) else { return };
         let led = daemon.engine.is_leader();
-        daemon.engine_now = now;
         let effects = daemon.engine.handle(now, event);
         let leads = daemon.engine.is_leader();
         if led != leads {
@@ -47,6 +51,7 @@ impl World {
                     self.note(format!("{} from {from} to {to}: {}", decision.unit, decision.cause));
                 }
             }
+            Effect::Probe { machine, through, .. } => self.probe(to, machine, through.map(|(other, _)| other)),
             Effect::RecordUnplaced(units) => self.note(format!("unplaced: {units:?}")),
             Effect::RecordFrozen(why) => self.violate(format!("the engine stands still: {why}")),
             // Without a session there is no way to the store; the engine is about to hear of it.
@@ -58,6 +63,21 @@ impl World {
                 self.call(to, Purpose::Commit(ticket), Call::Commit { txn, seen });
             }
         }
+    }
+
+    /// Somebody tries to reach a machine, and says what came of it.
+    fn probe(&mut self, to: &Origin, machine: MachineId, through: Option<MachineId>) {
+        let reachable = |id: &MachineId| self.machines.get(id).is_some_and(|it| it.link.is_whole() && it.host.powered);
+        let has_daemon = |id: &MachineId| self.machines.get(id).is_some_and(|it| it.daemon.is_some());
+        let witness = through.as_ref().unwrap_or(&to.machine);
+        let seen = reachable(&machine) && reachable(witness) && has_daemon(witness);
+        let found = match (seen, has_daemon(&machine)) {
+            (true, true) => Reach::Alive,
+            (true, false) => Reach::NoDaemon,
+            (false, _) => Reach::Silent,
+        };
+        let span = if seen { Millis(self.random.u64(1..=LATEST_ANSWER)) } else { GIVES_UP };
+        self.after(span, Action::Probed { to: to.clone(), machine, through, found });
     }
 
     pub(crate) fn tell_agent(&mut self, to: &Origin, event: flota_agent::Event) {
@@ -143,7 +163,7 @@ impl World {
         let now = self.now;
         let Some(daemon) = self.daemon(to).filter(|daemon| daemon.tick_at == Some(now)) else { return };
         daemon.tick_at = None;
-        let engine_due = daemon.engine.deadline(daemon.engine_now).is_some_and(|at| at <= now);
+        let engine_due = daemon.engine.deadline().is_some_and(|at| at <= now);
         if engine_due {
             self.tell_engine(to, flota_engine::Event::Tick);
         }
@@ -154,7 +174,7 @@ impl World {
     fn wind_clock(&mut self, to: &Origin) {
         let now = self.now;
         let Some(daemon) = self.daemon(to) else { return };
-        let deadlines = [daemon.engine.deadline(daemon.engine_now), daemon.agent.deadline(now)];
+        let deadlines = [daemon.engine.deadline(), daemon.agent.deadline(now)];
         let Some(at) = deadlines.into_iter().flatten().min() else { return };
         // A deadline that has passed is handled at the next moment, not at once: a busy loop would stop the clock.
         let at = at.max(now.plus(Millis(1)));

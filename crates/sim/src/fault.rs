@@ -148,11 +148,11 @@ impl World {
     /// Ends the daemon that is there, if any, and starts a new one.
     pub(crate) fn start_daemon(&mut self, id: &MachineId) {
         self.epochs += 1;
-        let (epoch, now, settings) = (self.epochs, self.now, Settings::default());
+        let (epoch, settings) = (self.epochs, Settings::default());
         let Some(machine) = self.machine(id) else { return };
         let host: &Host = &machine.host;
         let (held, boot_id, installed) = (host.held(), host.boot_id(), host.installed());
-        machine.daemon = Some(Daemon::new(epoch, id.clone(), settings, now));
+        machine.daemon = Some(Daemon::new(epoch, id.clone(), settings));
         let to = Origin { machine: id.clone(), epoch };
         self.tell_agent(&to, flota_agent::Event::Boot { held, boot_id, installed });
         self.tell_agent(&to, flota_agent::Event::Changed(None));

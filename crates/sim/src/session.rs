@@ -3,8 +3,8 @@
 use flota_engine::Outcome;
 use flota_mvcc::KeyRange;
 use flota_registry::{
-    Capacity, Change, Entry, Key, KeyValue, Leader, LeaseId, Machine as Announcement, Millis, Schedule, keys,
-    put_machine,
+    Capacity, Change, Entry, Key, KeyValue, Leader, LeaseId, Machine as Announcement, MachineId, Member, Millis, Op,
+    Schedule, codec::encode, keys, put_machine,
 };
 
 use crate::call::{Answer, Call, CallId};
@@ -17,6 +17,13 @@ const RELOAD_WAIT: Millis = Millis(200);
 const RETRY: Millis = Millis(500);
 /// A lease is renewed this many times before it could end.
 const RENEWALS_PER_LEASE: i64 = 3;
+
+/// That the machine belongs to the cluster, and can be asked after.
+fn membership(id: &MachineId) -> Op {
+    let address = id.short().to_owned();
+    let member = Member { peer: Some(format!("{address}:4002")), address, down_unix_ms: None };
+    Op::Put { key: Key::Member(id.clone()).to_string(), value: encode(&member), lease: None }
+}
 
 impl World {
     /// Opens a session.
@@ -95,7 +102,8 @@ impl World {
             (Session::Opening(Step::Renewal), Answer::Lease(None)) => self.step(to, Step::Lease, Call::Grant),
             (Session::Opening(Step::Renewal | Step::Lease), Answer::Lease(Some(lease))) => {
                 daemon.last_lease = Some(lease);
-                let txn = put_machine(&to.machine, &self.announcement(to), lease);
+                let mut txn = put_machine(&to.machine, &self.announcement(to), lease);
+                txn.ops.push(membership(&to.machine));
                 self.step(to, Step::Announced(lease), Call::Announce(txn));
             }
             (Session::Opening(Step::Announced(lease)), Answer::Committed(_)) => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use flota_agent::JobResult;
+use flota_engine::Reach;
 use flota_registry::{Cluster, MachineId, Millis, create_cluster};
 use flota_unit::UnitHash;
 
@@ -93,6 +94,8 @@ pub(crate) enum Action {
     Republish { to: Origin },
     /// systemd is done, if the machine has not been switched off since.
     JobDone { machine: MachineId, boot: u32, asked_by: u64, job: Job },
+    /// Somebody says whether a machine can be reached.
+    Probed { to: Origin, machine: MachineId, through: Option<MachineId>, found: Reach },
     /// Leases may have ended.
     Expire,
     /// The next fault of the script.
@@ -291,6 +294,9 @@ impl World {
             Action::Refetch { to, hash } => self.fetch(&to, hash),
             Action::Republish { to } => self.publish(&to),
             Action::JobDone { machine, boot, asked_by, job } => self.job_done(&machine, boot, asked_by, job),
+            Action::Probed { to, machine, through, found } => {
+                self.tell_engine(&to, flota_engine::Event::Probed { machine, through, found });
+            }
             Action::Expire => {
                 if self.is_up() {
                     self.store.expire(self.now);

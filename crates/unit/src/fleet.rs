@@ -36,6 +36,9 @@ pub struct Requirements {
     pub replaces: Vec<Glob>,
     /// Whether it runs on every machine that fits.
     pub global: bool,
+    /// Whether it must never run twice: its machine gives it up before another one may have it.
+    #[serde(default)]
+    pub exclusive: bool,
 }
 
 impl Requirements {
@@ -205,7 +208,8 @@ impl<'a> Reader<'a> {
             }
             Field::Conflicts => self.requirements.conflicts.push(glob(value)?),
             Field::Replaces => self.requirements.replaces.push(glob(value)?),
-            Field::Global => self.requirements.global = truth(value)?,
+            Field::Global => self.requirements.global = truth(option, value)?,
+            Field::Exclusive => self.requirements.exclusive = truth(option, value)?,
         }
         Ok(())
     }
@@ -237,10 +241,11 @@ impl<'a> Reader<'a> {
             Field::Conflicts => self.requirements.conflicts.clear(),
             Field::Replaces => self.requirements.replaces.clear(),
             Field::Global => self.requirements.global = false,
+            Field::Exclusive => self.requirements.exclusive = false,
         }
     }
 
-    /// Options that exclude each other, in the order and the words of fleet.
+    /// Options that exclude each other, in the order and the words of fleet; what fleet did not know comes last.
     fn check_combinations(&mut self) {
         let wanted = &self.requirements;
         let id = (Field::MachineId, "MachineID", wanted.machine_id.is_some());
@@ -248,6 +253,7 @@ impl<'a> Reader<'a> {
         let conflicts = (Field::Conflicts, "Conflicts", !wanted.conflicts.is_empty());
         let replaces = (Field::Replaces, "Replaces", !wanted.replaces.is_empty());
         let global = (Field::Global, "Global", wanted.global);
+        let exclusive = (Field::Exclusive, "Exclusive", wanted.exclusive);
         let pairs = [
             (id, peers),
             (id, conflicts),
@@ -256,6 +262,7 @@ impl<'a> Reader<'a> {
             (global, peers),
             (global, replaces),
             (conflicts, replaces),
+            (global, exclusive),
         ];
         for ((_, first, has_first), (field, second, has_second)) in pairs {
             if has_first && has_second {
@@ -373,13 +380,13 @@ fn glob(value: &str) -> Result<Glob, Problem> {
     Glob::new(value).map_err(|error| Problem::new(error.to_string(), "patterns know *, ?, [a-z], [^a-z] and \\"))
 }
 
-fn truth(value: &str) -> Result<bool, Problem> {
+fn truth(option: OptionName, value: &str) -> Result<bool, Problem> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" | "on" | "t" => Ok(true),
         "false" | "no" | "0" | "off" | "f" => Ok(false),
         _ => Err(Problem::new(
-            format!("Global is neither true nor false: \"{}\"", shown(value)),
-            "write Global=true or Global=false",
+            format!("{} is neither true nor false: \"{}\"", option.name, shown(value)),
+            &format!("write {0}=true or {0}=false", option.name),
         )),
     }
 }

@@ -9,6 +9,7 @@ pub(crate) enum Field {
     Conflicts,
     Replaces,
     Global,
+    Exclusive,
 }
 
 /// An option by name.
@@ -29,6 +30,9 @@ pub(crate) const MODERN: [OptionName; 6] = [
     option("Replaces", Field::Replaces, 0),
     option("Global", Field::Global, 0),
 ];
+
+/// What fleet never knew; `[X-Flota]` alone knows it.
+const OWN: [OptionName; 1] = [option("Exclusive", Field::Exclusive, 0)];
 
 /// The names that fleet itself already called deprecated; `[X-Fleet]` alone knows them.
 const DEPRECATED: [OptionName; 5] = [
@@ -67,12 +71,15 @@ impl FleetSection {
     }
 
     fn known(self) -> impl Iterator<Item = OptionName> {
-        let deprecated = DEPRECATED.iter().filter(move |_| self == Self::Fleet);
-        MODERN.iter().chain(deprecated).copied()
+        let further: &[OptionName] = if self == Self::Fleet { &DEPRECATED } else { &OWN };
+        MODERN.iter().chain(further).copied()
     }
 
     /// Advice for a name that this section does not know.
     pub(crate) fn hint(self, name: &str) -> String {
+        if OWN.iter().any(|option| option.name == name) {
+            return format!("{name} is not fleet's: write it in [X-Flota]");
+        }
         if let Some(old) = DEPRECATED.iter().find(|option| option.name == name) {
             let modern = MODERN.iter().find(|option| option.field == old.field);
             return format!("write {}", modern.map_or("", |option| option.name));
@@ -88,7 +95,8 @@ impl FleetSection {
                 format!("did you mean {}?", option.name)
             }
             _ => {
-                let names: Vec<&str> = MODERN.iter().map(|option| option.name).collect();
+                let own: &[OptionName] = if self == Self::Flota { &OWN } else { &[] };
+                let names: Vec<&str> = MODERN.iter().chain(own).map(|option| option.name).collect();
                 format!("valid options: {}", names.join(", "))
             }
         }

@@ -32,8 +32,6 @@ impl EngineTask {
     /// Runs until `shutdown`.
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
         let calls = TaskTracker::new();
-        // The engine's own now: what fell due while its effects were carried out is a deadline passed, not a lost one.
-        let mut now = self.clock.now();
         loop {
             let event = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -41,11 +39,10 @@ impl EngineTask {
                     Some(event) => event,
                     None => return,
                 },
-                () = self.clock.wait_until(self.engine.deadline(now)) => Event::Tick,
+                () = self.clock.wait_until(self.engine.deadline()) => Event::Tick,
             };
             let led = self.engine.is_leader();
-            now = self.clock.now();
-            for effect in self.engine.handle(now, event) {
+            for effect in self.engine.handle(self.clock.now(), event) {
                 self.carry_out(effect, &calls);
             }
             match (led, self.engine.is_leader()) {
@@ -65,6 +62,9 @@ impl EngineTask {
                 }
             }
             Effect::RecordFrozen(why) => error!("placement stands still, units run on: {why}"),
+            Effect::Probe { machine, peer, through } => {
+                drop(calls.spawn(probe(machine, peer, through, self.events.clone())));
+            }
             Effect::DropCluster => self.drop_feed(),
             Effect::LoadCluster | Effect::Campaign(_) | Effect::Commit { .. } => {
                 let Some(client) = self.link.borrow().as_ref().map(|link| link.client.clone()) else {
@@ -108,6 +108,18 @@ async fn commit(client: StoreClient, ticket: Ticket, txn: Txn, events: mpsc::Sen
     };
     // The receiver is gone only when the daemon ends.
     let _ = events.send(Event::Finished { ticket, outcome }).await;
+}
+
+/// Finds out whether a machine lives, from here or through another one.
+async fn probe(machine: MachineId, peer: String, through: Option<(MachineId, String)>, events: mpsc::Sender<Event>) {
+    let (through, found) = match through {
+        None => (None, crate::peer::probe(&peer, &machine).await),
+        Some((other, address)) => (Some(other), crate::peer::ask(&address, &machine).await),
+    };
+    let seen_by = through.as_ref().map_or("this machine", MachineId::short);
+    info!("machine {} has no lease; {seen_by} finds it {found}", machine.short());
+    // The receiver is gone only when the daemon ends.
+    let _ = events.send(Event::Probed { machine, through, found }).await;
 }
 
 /// Reads the whole cluster, then passes on every change; starts over when the watch breaks.

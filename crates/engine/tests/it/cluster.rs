@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use flota_engine::{Decision, Effect, Engine, Event, Outcome, Settings, Ticket};
+use flota_engine::{Decision, Effect, Engine, Event, Outcome, Reach, Settings, Ticket};
 use flota_registry::{
-    Cluster as Birth, DesiredState, DesiredUnit, Entry, Key, Leader, LeaseId, Machine, MachineId, Millis, Op, Schedule,
-    Txn, codec, create_cluster, destroy_unit, put_machine, put_unit,
+    Cluster as Birth, DesiredState, DesiredUnit, Entry, Key, Leader, LeaseId, Machine, MachineId, Member, Millis, Op,
+    Schedule, Txn, codec, create_cluster, destroy_unit, put_machine, put_unit,
 };
 use flota_unit::{UnitFile, UnitName};
 
@@ -36,12 +36,27 @@ pub struct Cluster {
     /// Whether changes are not yet delivered.
     pub hold_watch: bool,
     pub trace: Vec<String>,
+    /// What is found by whoever looks for the first machine: the leader itself (none), or another one. Where nothing
+    /// stands there is no answer.
+    pub reach: BTreeMap<(u32, Option<u32>), Reach>,
+    /// Every question so far: after whom, through whom.
+    pub asked: Vec<(u32, Option<u32>)>,
     leases: i64,
     queue: VecDeque<(MachineId, Event)>,
 }
 
 pub fn id(number: u32) -> MachineId {
     format!("{number:08x}{:024x}", 0).parse().unwrap()
+}
+
+/// What [`id`] made the id of.
+pub fn number(id: &MachineId) -> u32 {
+    u32::from_str_radix(id.short(), 16).unwrap()
+}
+
+/// Where the machine answers whoever asks after it.
+fn peer_of(id: &MachineId) -> String {
+    format!("10.0.0.{}:4002", number(id))
 }
 
 #[track_caller]
@@ -82,6 +97,8 @@ impl Cluster {
             held: Vec::new(),
             hold_watch: false,
             trace: Vec::new(),
+            reach: BTreeMap::new(),
+            asked: Vec::new(),
             leases: 0,
             queue: VecDeque::new(),
         }
@@ -112,6 +129,16 @@ impl Cluster {
         let node = self.nodes.entry(id(number)).or_insert_with(new);
         (node.lease, node.connected, node.seen) = (lease, true, seen);
         self.queue.push_back((id(number), Event::Connected { lease, leader: self.leader_entry() }));
+    }
+
+    /// The machine says that it belongs to the cluster and can be asked after; and whether it goes down.
+    pub fn enlist(&mut self, number: u32, down: bool) {
+        let member = Member {
+            address: format!("10.0.0.{number}"),
+            peer: Some(peer_of(&id(number))),
+            down_unix_ms: down.then_some(1),
+        };
+        self.store.put_raw(&Key::Member(id(number)), &codec::encode(&member), None);
     }
 
     /// The store ends the machine's lease. The machine does not know.
@@ -160,7 +187,7 @@ impl Cluster {
     pub fn places(&self, unit: &str) -> Vec<u32> {
         let snapshot = self.store.snapshot();
         let holders = snapshot.schedules().iter().filter(|(_, entry)| entry.value.units.contains_key(unit));
-        holders.map(|(id, _)| u32::from_str_radix(id.short(), 16).unwrap()).collect()
+        holders.map(|(id, _)| number(id)).collect()
     }
 
     pub fn schedule(&self, number: u32) -> Option<Schedule> {
@@ -175,7 +202,7 @@ impl Cluster {
     /// The numbers of the machines that think they lead.
     pub fn leaders(&self) -> Vec<u32> {
         let leaders = self.nodes.iter().filter(|(_, node)| node.engine.is_leader());
-        leaders.map(|(id, _)| u32::from_str_radix(id.short(), 16).unwrap()).collect()
+        leaders.map(|(id, _)| number(id)).collect()
     }
 
     pub fn send(&mut self, number: u32, event: Event) {
@@ -229,6 +256,18 @@ impl Cluster {
                 let outcome = self.commit(id, &txn);
                 self.queue.push_back((id.clone(), Event::Finished { ticket, outcome }));
             }
+            Effect::Probe { machine, peer, through } => {
+                assert_eq!(peer, peer_of(&machine));
+                let through = through.map(|(other, address)| {
+                    assert_eq!(address, peer_of(&other));
+                    other
+                });
+                let question = (number(&machine), through.as_ref().map(number));
+                self.asked.push(question);
+                if let Some(found) = self.reach.get(&question).copied() {
+                    self.queue.push_back((id.clone(), Event::Probed { machine, through, found }));
+                }
+            }
             Effect::Record(decisions) => self.recorded.extend(decisions),
             Effect::RecordUnplaced(units) => self.unplaced.extend(units),
             Effect::RecordFrozen(why) => self.frozen.push(why),
@@ -269,7 +308,7 @@ impl Cluster {
         let end = self.now.plus(Millis(span));
         for _ in 0..20_000 {
             self.pump();
-            let due = |node: &Node| node.engine.deadline(self.now).filter(|_| node.connected);
+            let due = |node: &Node| node.engine.deadline().filter(|_| node.connected);
             let next = self.nodes.iter().filter_map(|(id, node)| Some((due(node)?, id.clone()))).min();
             let Some((at, id)) = next.filter(|(at, _)| *at <= end) else {
                 self.now = end;

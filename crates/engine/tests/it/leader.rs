@@ -91,5 +91,5 @@ fn a_snapshot_that_comes_too_late_is_nobodys() {
     let mut cluster = Cluster::new(2);
     let snapshot = cluster.store.snapshot();
     cluster.send(2, Event::Snapshot(Box::new(snapshot)));
-    assert_eq!(cluster.nodes[&id(2)].engine.deadline(cluster.now), None);
+    assert_eq!(cluster.nodes[&id(2)].engine.deadline(), None);
 }

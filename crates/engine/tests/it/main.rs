@@ -12,6 +12,7 @@ mod oracle;
 mod passes;
 mod placement;
 mod rules;
+mod second_opinion;
 mod store;
 
 use flota_registry::DesiredState;

@@ -78,7 +78,7 @@ fn reports_cause_no_pass() {
         let report = Report { generation: Generation(generation), units: Default::default(), problem: None };
         cluster.store.commit(&publish_report(&id(2), &report, LeaseId(2))).unwrap();
         cluster.pump();
-        assert_eq!(cluster.nodes[&id(1)].engine.deadline(cluster.now), None);
+        assert_eq!(cluster.nodes[&id(1)].engine.deadline(), None);
     }
     cluster.pass(60_000);
     assert_eq!(cluster.trace.len(), effects);

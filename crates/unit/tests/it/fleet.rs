@@ -176,6 +176,25 @@ fn flota_section_knows_the_modern_names() {
 }
 
 #[test]
+fn exclusive_is_flotas_own() {
+    let exclusive = |lines: &str| read("foo.service", &format!("[X-Flota]\n{lines}\n")).map(|wanted| wanted.exclusive);
+    assert!(exclusive("Exclusive=true").unwrap() && exclusive("Exclusive=yes\nMachineOf=a.service").unwrap());
+    assert!(!exclusive("Global=true").unwrap() && !exclusive("Exclusive=true\nExclusive=").unwrap());
+    refuse("Exclusive=true", &["1:1: unknown option Exclusive in [X-Fleet]"]);
+    hint("[X-Fleet]\nExclusive=true", "Exclusive is not fleet's: write it in [X-Flota]");
+    hint("[X-Flota]\nExclusiv=true", "did you mean Exclusive?");
+    hint("[X-Flota]\nexclusive=true", "names are case-sensitive: write Exclusive");
+    let one = |lines: &str| exclusive(lines).unwrap_err()[0].to_string();
+    assert!(
+        one("Exclusive=maybe").starts_with("2:11: Exclusive is neither true nor false"),
+        "{}",
+        one("Exclusive=maybe")
+    );
+    assert_eq!(one("Global=true\nExclusive=true"), "3:1: Global cannot be used with Exclusive");
+    assert_eq!(one("Exclusive=true\nGlobal=true"), "2:1: Global cannot be used with Exclusive");
+}
+
+#[test]
 fn unknown_options() {
     refuse("  MachinOf=a.service", &["1:3: unknown option MachinOf in [X-Fleet]"]);
     hint("[X-Fleet]\nMachinOf=a", "did you mean MachineOf?");
