@@ -6,6 +6,7 @@ use flota_registry::{Generation, Millis, Report, Schedule, TargetState};
 use flota_unit::{UnitHash, UnitKind, UnitName};
 
 use crate::event::{Effect, Event, FileResults, Installed, JobResult, Observation, Token};
+use crate::fence::{Fence, Guarded};
 use crate::held::Held;
 use crate::local::{Busy, Local, Order, SLOW_JOB};
 use crate::report::ReportRate;
@@ -36,6 +37,7 @@ pub struct Agent {
     pub(crate) patient_until: Option<Millis>,
     /// When what is noted in `held` is to be on the disk, if it is not.
     unsaved: Option<Millis>,
+    pub(crate) fence: Fence,
     pub(crate) refused: Option<String>,
     pub(crate) published: Option<Report>,
     pub(crate) report_rate: ReportRate,
@@ -49,6 +51,11 @@ impl Agent {
         Agent::default()
     }
 
+    /// An agent whose machine's leases are of this length; `found` is what an earlier daemon told the guard.
+    pub fn fencing(lease: Millis, found: Option<Guarded>) -> Agent {
+        Agent { fence: Fence::new(lease, found), ..Agent::default() }
+    }
+
     /// The generation of the schedule that it holds.
     pub fn generation(&self) -> Generation {
         self.held.schedule.as_ref().map_or(Generation::default(), |schedule| schedule.generation)
@@ -59,7 +66,7 @@ impl Agent {
         let retries = self.units.values().filter_map(|local| local.trouble.as_ref()?.retry_at);
         let jobs = self.units.values().filter_map(Local::job_since).filter(|_| self.crowded);
         let report = Some(self.report_rate.next());
-        let others = [report, self.batch_due, self.unsaved, self.patient_until];
+        let others = [report, self.batch_due, self.unsaved, self.patient_until, self.fence_deadline(now)];
         let all = retries.chain(jobs.map(|since| since.plus(SLOW_JOB))).chain(others.into_iter().flatten());
         all.filter(|at| *at > now).min()
     }
@@ -68,6 +75,8 @@ impl Agent {
     #[must_use]
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // Before the event: a renewal that comes too late does not undo that the deadline passed.
+        self.keep_fence(now, &mut effects);
         match event {
             Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
             Event::Schedule(schedule) => self.take_schedule(schedule, &mut effects),
@@ -84,9 +93,14 @@ impl Agent {
             Event::FilesChanged(results) => self.finish_files(now, results),
             Event::Started(unit, result) => self.finish_start(now, &unit, result),
             Event::Stopped(unit, result) => self.finish_stop(now, &unit, result, &mut effects),
+            Event::LeaseRenewed { sent } => self.renew_lease(now, sent),
+            Event::GuardTold { at } => self.guard_told(now, at, &mut effects),
             Event::Tick => {}
         }
+        self.keep_fence(now, &mut effects);
+        self.tell_guard(now, &mut effects);
         self.reconcile(now, &mut effects);
+        self.kill_overdue(now, &mut effects);
         if self.unsaved.is_some_and(|due| due <= now) {
             self.persist(&mut effects);
         }
@@ -117,6 +131,15 @@ impl Agent {
             self.units.entry(unit).or_insert(fresh).installed = Some(installed);
         }
         self.enrol();
+        self.fence_at_boot(now);
+    }
+
+    /// The lease counts while the store's word is one that this machine follows: in a store that holds an older schedule
+    /// than this machine does, others may have been given its exclusive units.
+    fn renew_lease(&mut self, now: Millis, sent: Millis) {
+        if self.refused.is_none() {
+            self.fence.renew(now, sent);
+        }
     }
 
     /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3).
@@ -165,6 +188,7 @@ impl Agent {
                 continue;
             }
             local.trouble = None;
+            local.fence_note = local.fence_note.take().filter(|_| local.fenced.is_some());
             let is = |order: Option<Order>, target| order.is_some_and(|order| order.target == target);
             if is(after, TargetState::Launched) {
                 self.held.started.remove(name);
@@ -178,11 +202,15 @@ impl Agent {
         }
     }
 
-    /// Every scheduled unit is one that the agent cares for.
+    /// Every scheduled unit is one that the agent cares for. One that was exclusive and is not scheduled any more stays
+    /// so until it is gone.
     fn enrol(&mut self) {
-        for name in self.held.schedule.iter().flat_map(|schedule| schedule.units.keys()) {
+        for (name, unit) in self.held.schedule.iter().flat_map(|schedule| &schedule.units) {
             if !self.units.contains_key(name) {
                 self.units.insert(name.clone(), Local::of(name));
+            }
+            if let Some(local) = self.units.get_mut(name) {
+                local.exclusive = unit.exclusive;
             }
         }
     }

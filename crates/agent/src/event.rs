@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flota_registry::{Report, Schedule, UnitStates};
+use flota_registry::{Millis, Report, Schedule, UnitStates};
 use flota_unit::{UnitHash, UnitName};
 
 use crate::Held;
+use crate::fence::Guarded;
 
 /// Numbers an [`Effect::Observe`], so that an answer from before an operation is not taken for one after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +88,17 @@ pub enum Event {
     Started(UnitName, JobResult),
     /// The answer to [`Effect::Stop`].
     Stopped(UnitName, JobResult),
+    /// The store answered a renewal of this machine's lease, and holds a schedule for this machine that was told before
+    /// the first such event of a session.
+    LeaseRenewed {
+        /// When the renewal was sent.
+        sent: Millis,
+    },
+    /// [`Effect::Guard`] was carried out.
+    GuardTold {
+        /// When it was.
+        at: Millis,
+    },
     /// The [`crate::Agent::deadline`] passed.
     Tick,
 }
@@ -145,6 +157,11 @@ pub enum Effect {
     Start(UnitName),
     /// Stop the unit; answer with [`Event::Stopped`] when its job has ended.
     Stop(UnitName),
+    /// Kill all of the unit's processes at once. A stop is under way, and goes on.
+    Kill(UnitName),
+    /// Let the guard know this before the effects that follow, and have one run; none: no guard is needed. Answer with
+    /// [`Event::GuardTold`].
+    Guard(Option<Guarded>),
     /// Ask systemd for the states of these units; answer with [`Event::Observed`].
     Observe {
         /// Comes back with the answer.
@@ -156,4 +173,6 @@ pub enum Effect {
     Publish(Report),
     /// Tell the operator that a schedule was refused, and why.
     Refused(String),
+    /// Tell the operator that a unit is stopped because the lease may end.
+    Alarm(String),
 }

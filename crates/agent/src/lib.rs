@@ -6,6 +6,7 @@
 //!
 //! Invariant: a unit is stopped only because a schedule that this agent accepted says so: of the same cluster and
 //! of a higher generation than the one it held (promises P1, P3). Silence, whatever its cause, changes nothing.
+//! The one exception is asked for by the unit itself: an exclusive one runs only while the machine's lease holds ([`fence`]).
 //! Invariant: a schedule is persisted before it is acted on, so that a machine can boot alone (P2).
 //! Invariant: one unit's failure never holds another one up: each unit has its own steps; only file changes are
 //! batched, for the sake of one daemon-reload.
@@ -14,6 +15,7 @@
 
 mod agent;
 mod event;
+pub mod fence;
 mod held;
 mod local;
 mod reconcile;

@@ -42,6 +42,17 @@ pub(crate) struct Trouble {
     wait: Millis,
 }
 
+/// A unit that is to be down because the machine's lease may end; once it was seen down it may start again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fenced {
+    /// Whether it is looked at before it is stopped: it may be down already.
+    pub(crate) look_first: bool,
+    /// Whether it is down for the lease's sake, should it be found down: then it starts again with the next lease.
+    pub(crate) was_up: bool,
+    /// It is not killed before.
+    pub(crate) kill_after: Millis,
+}
+
 /// The next step of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -86,6 +97,11 @@ pub(crate) struct Local {
     pub(crate) trouble: Option<Trouble>,
     /// Why systemd did not do what its `[Install]` asks for. That keeps it from nothing else.
     pub(crate) not_enabled: Option<String>,
+    /// Whether it may run only while the machine's lease holds.
+    pub(crate) exclusive: bool,
+    pub(crate) fenced: Option<Fenced>,
+    /// Why it was stopped although it is scheduled.
+    pub(crate) fence_note: Option<String>,
 }
 
 impl Local {
@@ -105,6 +121,9 @@ impl Local {
         started: Option<UnitHash>,
         text_here: bool,
     ) -> Step {
+        if let Some(fenced) = self.fenced {
+            return self.fenced_step(now, fenced);
+        }
         if let Some(busy) = self.busy {
             return Self::interrupt(busy, wanted, text_here);
         }
@@ -143,6 +162,17 @@ impl Local {
             (TargetState::Loaded, Some(_)) if up => Step::Stop,
             (TargetState::Loaded, Some(_)) => Step::Release,
             (TargetState::Loaded, None) => Step::Rest,
+        }
+    }
+
+    /// Down it must go, whatever its schedule says. Who does not know whether it runs stops it all the same.
+    fn fenced_step(&self, now: Millis, fenced: Fenced) -> Step {
+        match (self.busy, &self.states) {
+            (Some(Busy::Starting { .. }), _) => Step::Stop,
+            (Some(_), _) => Step::Rest,
+            (None, None) if fenced.look_first => Step::Observe,
+            (None, _) if self.waits(now) => Step::Rest,
+            (None, _) => Step::Stop,
         }
     }
 

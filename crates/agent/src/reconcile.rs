@@ -75,7 +75,8 @@ impl Agent {
                 return false;
             };
             let started = self.held.started.get(*unit) == Some(&wanted.hash);
-            !started && local.is_starting(now, wanted, self.texts.contains_key(&wanted.hash))
+            let held_back = local.exclusive && !self.fence.is_good(now);
+            !started && !held_back && local.is_starting(now, wanted, self.texts.contains_key(&wanted.hash))
         });
         starting.map(|(unit, _)| unit.stem().to_owned()).collect()
     }
@@ -83,9 +84,14 @@ impl Agent {
     /// Moves one unit one step on; whether there is more to know of it.
     fn step(&mut self, unit: &UnitName, local: &mut Local, round: &mut Round, effects: &mut Vec<Effect>) -> bool {
         let wanted = self.wanted(unit);
+        if local.is_fenced_and_down() {
+            let was_up = local.fenced.take().is_some_and(|fenced| fenced.was_up);
+            round.noted |= was_up && self.held.started.remove(unit).is_some();
+        }
         let started = self.held.started.get(unit).copied();
         let text_here = wanted.is_some_and(|wanted| self.texts.contains_key(&wanted.hash));
         let step = match local.next_step(round.now, wanted, started, text_here) {
+            step if local.fenced.is_some() => step,
             // Without any schedule nothing is known to be unwanted (promise P1).
             _ if self.held.schedule.is_none() && local.states.is_some() => Step::Rest,
             _ if self.held.schedule.is_none() => Step::Observe,
@@ -105,6 +111,7 @@ impl Agent {
                 local.recheck = true;
             }
             Step::Start(_) if self.patient_until.is_some_and(|until| round.now < until) => {}
+            Step::Start(_) if local.exclusive && !self.fence.is_good(round.now) => {}
             // systemd refuses to open the socket of a service that runs.
             Step::Start(_) if unit.kind() == UnitKind::Service && round.opening.contains(unit.stem()) => {
                 self.crowded = true;
@@ -112,10 +119,15 @@ impl Agent {
             Step::Start(hash) if round.starts < MAX_JOBS => {
                 round.starts += 1;
                 local.busy = Some(Busy::Starting { hash, since: round.now });
+                local.fence_note = None;
                 effects.push(Effect::Start(unit.clone()));
             }
-            Step::Stop if round.stops < MAX_JOBS => {
+            Step::Stop if round.stops < MAX_JOBS || local.fenced.is_some() => {
                 round.stops += 1;
+                if let Some(fenced) = &mut local.fenced {
+                    fenced.look_first = true;
+                    local.fence_note.get_or_insert_with(|| self.fence.reason(round.now));
+                }
                 local.busy = Some(Busy::Stopping { since: round.now });
                 effects.push(Effect::Stop(unit.clone()));
             }

@@ -40,7 +40,7 @@ fn problem(unit: &UnitName, local: &Local) -> Option<String> {
             format!("systemd cannot load it ({}): `systemctl status {unit}` on its machine says why", states.load)
         })
     };
-    trouble.or_else(unloadable).or_else(|| local.not_enabled.clone())
+    trouble.or_else(|| local.fence_note.clone()).or_else(unloadable).or_else(|| local.not_enabled.clone())
 }
 
 impl Agent {

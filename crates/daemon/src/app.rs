@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flota_agent::Agent;
+use flota_agent::fence::Guarded;
 use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
 use flota_gateway::Gateway;
@@ -20,14 +21,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, Options, StoreChoice};
 use crate::disk::DataDir;
+use crate::guard::GuardFile;
 use crate::peer::Responder;
 use crate::session::Session;
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
+use crate::tasks::guard::Guard;
 use crate::tasks::registrations::{Handle, RegistrationsTask, RuntimeFile, system_bus};
 use crate::tasks::reload::{announcement, on_hangup};
 use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
@@ -110,7 +113,9 @@ async fn spawn_tasks(
     let Machine { boot_id, address, .. } = machine.borrow().clone();
     let client = StoreClient::new(&config.client).await?;
     let peer_client = client.clone();
-    let clock = Clock::start();
+    let clock = Clock;
+    let lease = Millis(u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX));
+    let guard_file = GuardFile::in_folder(config.runtime_dir());
     let (engine_in, engine_out) = mpsc::channel(MAX_QUEUED_EVENTS);
     let (agent_in, agent_out) = mpsc::channel(MAX_QUEUED_EVENTS);
     let (link, link_watch) = watch::channel(None);
@@ -118,13 +123,15 @@ async fn spawn_tasks(
     let (generation, generation_watch) = watch::channel(0);
 
     let agent = AgentTask {
-        agent: Agent::new(),
+        agent: Agent::fencing(lease, found_guarded(&guard_file)),
         me: me.clone(),
         dir: data.agent(),
         link: link_watch.clone(),
         clock,
         events: agent_in.clone(),
         generation,
+        guard: Guard::new(guard_file, std::env::current_exe().context("cannot find the program that this is")?),
+        connect: system_bus(),
     };
     let first = boot(&data.agent(), boot_id.clone())?;
     tasks.spawn(agent.run(first, agent_out, shutdown.clone()));
@@ -145,6 +152,7 @@ async fn spawn_tasks(
         me: me.clone(),
         machine,
         ttl: config.lease,
+        clock,
         link,
         leader,
         engine: engine_in,
@@ -168,6 +176,14 @@ async fn spawn_tasks(
     let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, shutdown.clone());
     tasks.spawn(http::serve(api, listeners));
     Ok(())
+}
+
+/// What an earlier daemon of this boot told the guard. Without it exclusive units are stopped first, and start again.
+fn found_guarded(file: &GuardFile) -> Option<Guarded> {
+    file.read().unwrap_or_else(|why| {
+        error!("{}: {why}; exclusive units are stopped until the store answers", file.path().display());
+        None
+    })
 }
 
 /// The discovery gateway, on a way to the store of its own: what applications do never stands before the cluster's own calls.

@@ -6,8 +6,10 @@
 //! the effects in the order in which they come.
 
 mod app;
+mod clock;
 mod config;
 mod disk;
+pub mod guard;
 mod http;
 mod identity;
 mod logging;

@@ -3,14 +3,16 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use flota_etcd::{Committed, EtcdError, StoreClient};
+use flota_etcd::{Committed, EtcdError, KeepAlive, StoreClient};
 use flota_registry::{
-    Change, Cluster, ClusterId, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Schedule, create_cluster,
-    put_machine,
+    Change, Cluster, ClusterId, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Millis, Schedule,
+    create_cluster, put_machine,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
+
+use crate::tasks::Clock;
 
 /// First and longest wait before the store is tried again.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -37,6 +39,7 @@ pub struct Session {
     /// What it announces; a new value is announced at once.
     pub machine: watch::Receiver<Machine>,
     pub ttl: Duration,
+    pub clock: Clock,
     pub link: watch::Sender<Option<Link>>,
     pub leader: watch::Sender<Option<MachineId>>,
     pub engine: mpsc::Sender<flota_engine::Event>,
@@ -80,7 +83,7 @@ impl Session {
     /// Opens a session and holds it; returns only with the reason of its end.
     async fn hold(&self, lease: &mut Option<LeaseId>) -> anyhow::Result<std::convert::Infallible> {
         let cluster = self.ensure_cluster().await?;
-        let (id, keep_alive) = self.take_lease(*lease).await?;
+        let (id, keep_alive, sent) = self.take_lease(*lease).await?;
         *lease = Some(id);
         let mut machine = self.machine.clone();
         self.announce(&mut machine, id).await?;
@@ -97,15 +100,23 @@ impl Session {
         self.note_leader(leader.as_ref());
         self.engine.send(flota_engine::Event::Connected { lease: id, leader }).await?;
         self.agent.send(flota_agent::Event::Connected).await?;
+        // Exclusive units count on the lease only where this store has orders for this machine, and after those are known.
+        let mut ordered = false;
         if let Some(pair) = schedule {
-            self.offer_schedule(&pair).await?;
+            ordered = self.offer_schedule(&pair).await?;
         }
 
-        let renewal = keep_alive.run(self.ttl / RENEWALS_PER_LEASE);
+        let (renewals, mut renewed) = watch::channel(sent);
+        renewed.mark_changed();
+        let renewal = self.renew(keep_alive, renewals);
         tokio::pin!(renewal);
         loop {
             tokio::select! {
                 error = &mut renewal => return Err(error).context("cannot renew the lease"),
+                Ok(()) = renewed.changed(), if ordered => {
+                    let sent = *renewed.borrow_and_update();
+                    self.agent.send(flota_agent::Event::LeaseRenewed { sent }).await?;
+                }
                 Ok(()) = machine.changed() => self.announce(&mut machine, id).await?,
                 batch = leader_watch.next() => {
                     for change in batch?.changes {
@@ -121,7 +132,7 @@ impl Session {
                     for change in batch?.changes {
                         // A schedule that vanishes is silence, not an order.
                         if let Change::Put(pair) = change {
-                            self.offer_schedule(&pair).await?;
+                            ordered |= self.offer_schedule(&pair).await?;
                         }
                     }
                 }
@@ -146,17 +157,32 @@ impl Session {
         Ok(Entry::<Cluster>::decode(&pair).context(key)?.value.id)
     }
 
-    /// Renews the lease of the last session, or takes a new one.
-    async fn take_lease(&self, last: Option<LeaseId>) -> anyhow::Result<(LeaseId, flota_etcd::KeepAlive)> {
+    /// Renews the lease of the last session, or takes a new one. Also says when that was asked for.
+    async fn take_lease(&self, last: Option<LeaseId>) -> anyhow::Result<(LeaseId, KeepAlive, Millis)> {
+        let sent = self.clock.now();
         if let Some(lease) = last {
             match self.client.keep_alive(lease).await {
-                Ok(keep_alive) => return Ok((lease, keep_alive)),
+                Ok(keep_alive) => return Ok((lease, keep_alive, sent)),
                 Err(EtcdError::LeaseExpired { .. }) => {}
                 Err(other) => return Err(other.into()),
             }
         }
+        let sent = self.clock.now();
         let lease = self.client.grant(self.ttl).await.context("cannot take a lease")?;
-        Ok((lease, self.client.keep_alive(lease).await?))
+        Ok((lease, self.client.keep_alive(lease).await?, sent))
+    }
+
+    /// Renews the lease for ever, and tells when each renewal that was answered had been sent; returns only with what
+    /// went wrong.
+    async fn renew(&self, mut keep_alive: KeepAlive, renewals: watch::Sender<Millis>) -> EtcdError {
+        loop {
+            tokio::time::sleep(self.ttl / RENEWALS_PER_LEASE).await;
+            let sent = self.clock.now();
+            if let Err(error) = keep_alive.renew().await {
+                return error;
+            }
+            renewals.send_replace(sent);
+        }
     }
 
     async fn announce(&self, machine: &mut watch::Receiver<Machine>, lease: LeaseId) -> anyhow::Result<()> {
@@ -169,12 +195,18 @@ impl Session {
         self.leader.send_replace(leader.map(|entry| entry.value.machine.clone()));
     }
 
-    async fn offer_schedule(&self, pair: &KeyValue) -> anyhow::Result<()> {
+    /// Hands a schedule to the agent; says whether it could be read.
+    async fn offer_schedule(&self, pair: &KeyValue) -> anyhow::Result<bool> {
         match Entry::<Schedule>::decode(pair) {
-            Ok(entry) => self.agent.send(flota_agent::Event::Schedule(entry.value)).await?,
-            Err(why) => error!("this machine's schedule cannot be read, its units run on unchanged: {why}"),
+            Ok(entry) => {
+                self.agent.send(flota_agent::Event::Schedule(entry.value)).await?;
+                Ok(true)
+            }
+            Err(why) => {
+                error!("this machine's schedule cannot be read, its units run on unchanged: {why}");
+                Ok(false)
+            }
         }
-        Ok(())
     }
 }
 

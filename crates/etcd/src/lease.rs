@@ -67,17 +67,8 @@ pub struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Renews the lease for ever, `interval` apart; returns only with what went wrong.
-    pub async fn run(mut self, interval: Duration) -> EtcdError {
-        loop {
-            tokio::time::sleep(interval).await;
-            if let Err(error) = self.renew().await {
-                return error;
-            }
-        }
-    }
-
-    async fn renew(&mut self) -> Result<(), EtcdError> {
+    /// Renews the lease once. What the store answers is to this renewal, never to an earlier one.
+    pub async fn renew(&mut self) -> Result<(), EtcdError> {
         within(CALL_TIMEOUT, self.keeper.keep_alive()).await?;
         match within(CALL_TIMEOUT, self.stream.message()).await? {
             Some(answer) if answer.ttl() > 0 => Ok(()),

@@ -4,6 +4,7 @@
 
 mod store;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use flota_cli::{DaemonArgs, Outcome};
@@ -13,7 +14,14 @@ use flota_daemon::Options;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    match flota_cli::run(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The guard lies in memory beside the daemon: what reads the other verbs would be most of it.
+    if let [_, verb, file] = &arguments[..]
+        && verb == "fence-guard"
+    {
+        return told("flota fence-guard", flota_daemon::guard::run(file.into()));
+    }
+    match flota_cli::run(arguments) {
         Outcome::Exit(code) => ExitCode::from(code),
         Outcome::Daemon(arguments) => told("flota daemon", daemon(arguments)),
         Outcome::Store(arguments) => told("flota store serve", store::serve(*arguments)),

@@ -112,7 +112,9 @@ impl World {
                 self.unit_job(to, &unit, false);
             }
             Effect::Observe { token, units } => self.job(to, Job::Observe { token, units }, SLOWEST_LOOK),
-            Effect::Refused(why) => self.note(format!("{} {why}", to.machine.short())),
+            Effect::Refused(why) | Effect::Alarm(why) => self.note(format!("{} {why}", to.machine.short())),
+            // No unit of this world is exclusive.
+            Effect::Kill(_) | Effect::Guard(_) => {}
         }
     }
 

@@ -60,6 +60,11 @@ impl SystemdError {
         matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.NoSuchUnit")
     }
 
+    /// True when systemd says that it has such a unit already.
+    pub(crate) fn is_already_there(&self) -> bool {
+        matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.UnitExists")
+    }
+
     /// Sorts an error of the bus library: lost connection, systemd's refusal, or anything else.
     pub(crate) fn from_bus(operation: &'static str, object: &str, error: zbus::Error) -> Self {
         let refused = |name: &str, message: Option<&str>| Self::Refused {

@@ -16,6 +16,7 @@ mod notify;
 mod proxy;
 mod pump;
 mod signals;
+mod transient;
 
 pub use activation::inherited_listeners;
 pub use error::SystemdError;
@@ -23,3 +24,4 @@ pub use jobs::JobOutcome;
 pub use manager::{Systemd, UnitLife, UnitState};
 pub use notify::Notifier;
 pub use signals::{MAX_PENDING_SIGNALS, Signal, Signals};
+pub use transient::Transient;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rustix::process::Signal;
 use tokio::task::AbortHandle;
 use zbus::{Connection, OwnedObjectPath, connection::Builder, proxy::CacheProperties};
 
@@ -71,12 +72,12 @@ pub struct UnitLife {
 
 /// A cheap-to-clone handle on systemd. The connection ends with the last one.
 #[derive(Debug, Clone)]
-pub struct Systemd(Arc<Inner>);
+pub struct Systemd(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    manager: ManagerProxy<'static>,
-    sinks: Sinks,
+pub(crate) struct Inner {
+    pub(crate) manager: ManagerProxy<'static>,
+    pub(crate) sinks: Sinks,
     pump: AbortHandle,
 }
 
@@ -192,6 +193,15 @@ impl Systemd {
             Ok(job) => ticket.outcome(job.as_str()).await,
             Err(error) if error.is_no_such_unit() => Ok(JobOutcome::Done),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Sends SIGKILL to all processes of a unit. One that has none, or is not loaded, is as dead as it can be.
+    pub async fn kill(&self, unit: &str) -> Result<(), SystemdError> {
+        let killed = self.0.manager.kill_unit(unit, "all", Signal::KILL.as_raw()).await;
+        match killed.map_err(|e| SystemdError::from_bus("kill", unit, e)) {
+            Err(error) if !error.is_no_such_unit() => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The part of systemd's D-Bus interface that Flota uses (`man org.freedesktop.systemd1`), written by hand.
 
-use zbus::{OwnedObjectPath, proxy};
+use zbus::{OwnedObjectPath, Variant, proxy};
 
 /// Kind of change, path of the link, destination of the link.
 pub(crate) type UnitFileChange = (String, String, String);
@@ -8,6 +8,9 @@ pub(crate) type UnitFileChange = (String, String, String);
 /// One row of `ListUnitsByNames`: name, description, load, active, sub, followed unit, object path, job id, job type, job path.
 pub(crate) type UnitRow =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// One property of a transient unit: name and value.
+pub(crate) type Property<'a> = (&'a str, Variant<'a>);
 
 #[proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -28,6 +31,15 @@ pub(crate) trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
+    /// The last argument: further units that come along, each with its properties.
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[Property<'_>],
+        auxiliary: &[(&str, Vec<Property<'_>>)],
+    ) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<UnitRow>>;
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use flota_agent::fence::Guarded;
 use flota_agent::{Agent, Effect, Event, FileOp, FileResults, Held, Installed, JobResult, Observation, Token};
 use flota_registry::{Millis, Report, Schedule, TargetState, UnitStates};
 use flota_unit::{UnitFile, UnitHash, UnitKind, UnitName};
@@ -13,6 +14,9 @@ pub struct Run {
     pub starts: u32,
     pub stops: u32,
 }
+
+/// How long the machine's lease is.
+pub const LEASE: Millis = Millis(5_000);
 
 /// One machine with its daemon.
 pub struct FakeMachine {
@@ -39,6 +43,10 @@ pub struct FakeMachine {
     pub broken_stops: BTreeSet<UnitName>,
     /// Units whose jobs do not end.
     pub hanging: BTreeSet<UnitName>,
+    /// Units whose stop jobs end only when they are killed.
+    pub stubborn: BTreeSet<UnitName>,
+    /// What the guard was told last.
+    pub guarded: Option<Guarded>,
     pub reports: Vec<(Millis, Report)>,
     /// Every effect since the daemon started, in words.
     pub trace: Vec<String>,
@@ -63,6 +71,8 @@ impl FakeMachine {
             broken_starts: BTreeSet::new(),
             broken_stops: BTreeSet::new(),
             hanging: BTreeSet::new(),
+            stubborn: BTreeSet::new(),
+            guarded: None,
             reports: Vec::new(),
             trace: Vec::new(),
             queue: VecDeque::new(),
@@ -73,7 +83,7 @@ impl FakeMachine {
 
     /// The daemon ends at once and starts again; systemd and the disk go on.
     pub fn restart_daemon(&mut self) {
-        self.agent = Agent::new();
+        self.agent = Agent::fencing(LEASE, self.guarded.clone());
         self.queue.clear();
         self.trace.clear();
         let installed =
@@ -89,6 +99,7 @@ impl FakeMachine {
     /// The machine loses its power: links and processes are gone.
     pub fn reboot(&mut self) {
         self.boot += 1;
+        self.guarded = None;
         self.runs.clear();
         self.hanging.clear();
         self.files.values_mut().for_each(|(_, linked)| *linked = false);
@@ -224,7 +235,12 @@ impl FakeMachine {
                 self.queue.push_back(Event::Observed { token, units });
             }
             Effect::Publish(report) => self.reports.push((self.now, report)),
-            Effect::Refused(_) => {}
+            Effect::Kill(unit) => self.kill(unit),
+            Effect::Guard(guarded) => {
+                self.guarded = guarded;
+                self.queue.push_back(Event::GuardTold { at: self.now });
+            }
+            Effect::Refused(_) | Effect::Alarm(_) => {}
         }
     }
 
@@ -271,11 +287,24 @@ impl FakeMachine {
         self.queue.push_back(Event::Started(unit, result));
     }
 
+    /// All processes of a unit are gone; a stop that waited for that has ended.
+    pub fn kill(&mut self, unit: UnitName) {
+        let Some(run) = self.runs.get_mut(&unit).filter(|run| !run.active.is_empty()) else { return };
+        if run.active == "deactivating" {
+            run.active = "inactive";
+            self.queue.push_back(Event::Stopped(unit, JobResult::Done));
+        } else if matches!(run.active, "active" | "activating") {
+            run.active = "failed";
+            self.queue.push_back(Event::Changed(Some(vec![unit])));
+        }
+    }
+
     fn stop(&mut self, unit: UnitName) {
         assert!(!self.foreign.contains(&unit), "{unit} is not Flota's to stop");
         let order = self.held.schedule.as_ref().and_then(|schedule| schedule.units.get(&unit));
         let installed = self.files.get(&unit).map(|(hash, _)| *hash);
-        let as_wanted = order.is_some_and(|it| it.target == TargetState::Launched && Some(it.hash) == installed);
+        let as_wanted =
+            order.is_some_and(|it| it.target == TargetState::Launched && Some(it.hash) == installed && !it.exclusive);
         assert!(!as_wanted, "promise P1: {unit} runs as the schedule on the disk wants it");
         if self.broken_stops.contains(&unit) {
             self.queue.push_back(Event::Stopped(unit, JobResult::Failed("stop refused".to_owned())));
@@ -283,6 +312,10 @@ impl FakeMachine {
         }
         let run = self.runs.entry(unit.clone()).or_default();
         run.stops += 1;
+        if self.stubborn.contains(&unit) {
+            run.active = "deactivating";
+            return;
+        }
         run.active = "inactive";
         if self.hanging.remove(&unit) {
             self.queue.push_back(Event::Started(unit.clone(), JobResult::Failed("job was cancelled".to_owned())));
@@ -312,5 +345,11 @@ fn describe(effect: &Effect) -> String {
         Effect::Observe { units, .. } => format!("observe {}", list(units)),
         Effect::Publish(report) => format!("publish {}", report.generation.0),
         Effect::Refused(why) => format!("refused {why}"),
+        Effect::Alarm(what) => format!("alarm {what}"),
+        Effect::Kill(unit) => format!("kill {unit}"),
+        Effect::Guard(guarded) => {
+            let units: Vec<UnitName> = guarded.iter().flat_map(|guarded| guarded.units.clone()).collect();
+            format!("guard {}", list(&units))
+        }
     }
 }

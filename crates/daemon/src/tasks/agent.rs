@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::guard::{Guard, keep_guard};
+use super::registrations::{Connect, system_bus};
 use super::{Clock, gather, machine};
 use crate::disk::AgentDir;
 use crate::session::LinkWatch;
@@ -42,6 +44,8 @@ pub struct AgentTask {
     pub events: mpsc::Sender<Event>,
     /// The generation held, for others to read.
     pub generation: watch::Sender<u64>,
+    pub guard: Guard,
+    pub connect: Connect,
 }
 
 /// The ends of the task's helpers.
@@ -49,13 +53,16 @@ struct Helpers {
     systemd: SystemdWatch,
     questions: mpsc::Sender<Question>,
     report: watch::Sender<Option<Report>>,
+    /// Whether a guard has to run.
+    guarded: watch::Sender<bool>,
     calls: TaskTracker,
 }
 
 impl AgentTask {
     /// Runs until `shutdown`. Jobs under way go on without it: they are systemd's.
     pub async fn run(mut self, boot: Event, mut inbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
-        let helpers = self.start_helpers();
+        let connect = std::mem::replace(&mut self.connect, system_bus());
+        let helpers = self.start_helpers(connect);
         // The agent's own now: what fell due while its effects were carried out is a deadline passed, not a lost one.
         let mut now = self.take(boot, &helpers).await;
         loop {
@@ -71,15 +78,17 @@ impl AgentTask {
         }
     }
 
-    fn start_helpers(&self) -> Helpers {
+    fn start_helpers(&self, connect: Connect) -> Helpers {
         let calls = TaskTracker::new();
         let (systemd_out, systemd) = watch::channel(None);
         let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
         let (report, reports) = watch::channel(None);
-        calls.spawn(hold_systemd(systemd_out, self.events.clone()));
+        let (guarded, wanted) = watch::channel(false);
+        calls.spawn(hold_systemd(connect, systemd_out, self.events.clone()));
         calls.spawn(observe(systemd.clone(), asked, self.events.clone()));
         calls.spawn(publish(self.me.clone(), self.link.clone(), reports));
-        Helpers { systemd, questions, report, calls }
+        calls.spawn(keep_guard(self.guard.clone(), systemd.clone(), wanted));
+        Helpers { systemd, questions, report, guarded, calls }
     }
 
     /// Hands an event to the agent and carries out what follows; returns the time that the agent was told.
@@ -97,6 +106,19 @@ impl AgentTask {
         match effect {
             Effect::Persist(held) => self.persist(held).await,
             Effect::Refused(why) => error!("{why}"),
+            Effect::Alarm(what) => warn!("{what}"),
+            Effect::Guard(guarded) => {
+                // Before the guard is told that there is no need for it any more it has to be left alone.
+                helpers.guarded.send_replace(guarded.is_some());
+                self.guard.tell(guarded).await;
+                let at = self.clock.now();
+                helpers.calls.spawn(async move { events.send(Event::GuardTold { at }).await });
+            }
+            Effect::Kill(unit) => {
+                warn!("{unit}: killing");
+                let systemd = helpers.systemd.clone();
+                helpers.calls.spawn(async move { machine::kill(systemd, &unit).await });
+            }
             Effect::Fetch(hash) => drop(helpers.calls.spawn(fetch(self.link.clone(), hash, events))),
             Effect::Publish(report) => drop(helpers.report.send_replace(Some(report))),
             Effect::Observe { token, units } => {
@@ -125,7 +147,7 @@ impl AgentTask {
                 });
             }
             Effect::Stop(unit) => {
-                info!("{unit}: stopping, because this machine's schedule says so");
+                info!("{unit}: stopping");
                 let systemd = helpers.systemd.clone();
                 helpers.calls.spawn(async move {
                     let result = machine::stop(systemd, &unit).await;
@@ -160,10 +182,10 @@ fn log_op(op: &FileOp) {
 }
 
 /// Connects to systemd, again whenever the bus breaks, and passes its signals on.
-async fn hold_systemd(out: watch::Sender<Option<Systemd>>, events: mpsc::Sender<Event>) {
+async fn hold_systemd(connect: Connect, out: watch::Sender<Option<Systemd>>, events: mpsc::Sender<Event>) {
     let mut wait = RECONNECT_FIRST;
     loop {
-        match Systemd::connect().await {
+        match connect().await {
             Ok((systemd, signals)) => {
                 wait = RECONNECT_FIRST;
                 out.send_replace(Some(systemd));

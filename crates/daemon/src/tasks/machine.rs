@@ -7,6 +7,7 @@ use flota_agent::{FileOp, FileResults, JobResult};
 use flota_systemd::{JobOutcome, Systemd, SystemdError};
 use flota_unit::UnitName;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::disk::AgentDir;
 
@@ -154,6 +155,14 @@ pub async fn stop(mut systemd: SystemdWatch, unit: &UnitName) -> JobResult {
     match connected(&mut systemd).await {
         Some(systemd) => job_result("stop", systemd.stop(unit.as_str()).await),
         None => JobResult::Lost,
+    }
+}
+
+/// Kills a unit; whether that worked shows in its state.
+pub async fn kill(mut systemd: SystemdWatch, unit: &UnitName) {
+    let Some(systemd) = connected(&mut systemd).await else { return };
+    if let Err(error) = systemd.kill(unit.as_str()).await {
+        warn!("{error:#}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod engine;
+pub mod guard;
 mod machine;
 pub mod registrations;
 pub mod reload;
@@ -11,30 +12,28 @@ use std::time::Duration;
 use flota_registry::Millis;
 use flota_systemd::{Signal, Signals};
 use flota_unit::UnitName;
-use tokio::time::Instant;
+
+use crate::clock::boot_time;
 
 /// Most events that wait for a pure machine; a sender then waits.
 pub const MAX_QUEUED_EVENTS: usize = 1024;
 
-/// The clock of the pure machines: milliseconds since the daemon started, monotonic.
+/// The clock of the pure machines: the machine's own, which another daemon of the same boot, and the guard, read alike.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
+pub struct Clock;
 
 impl Clock {
-    /// Starts at zero.
-    pub fn start() -> Clock {
-        Clock(Instant::now())
-    }
-
     /// Now.
+    #[expect(clippy::unused_self, reason = "whoever was given a clock asks it; where it reads is its own affair")]
     pub fn now(self) -> Millis {
-        Millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+        boot_time()
     }
 
-    /// Waits until `deadline`; for ever when there is none.
+    /// Waits until `deadline`; for ever when there is none. While the machine is suspended the wait stands still: what
+    /// must not be late then is the guard's.
     pub async fn wait_until(self, deadline: Option<Millis>) {
         match deadline {
-            Some(Millis(at)) => tokio::time::sleep_until(self.0 + Duration::from_millis(at)).await,
+            Some(deadline) => tokio::time::sleep(Duration::from_millis(deadline.since(self.now()).0)).await,
             None => std::future::pending().await,
         }
     }

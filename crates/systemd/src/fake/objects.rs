@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zbus::{Connection, DBusError, OwnedObjectPath, fdo, interface};
+use zbus::{Connection, DBusError, OwnedObjectPath, OwnedVariant, fdo, interface};
 
 use super::world::{FakeSystemd, Verb, job_path, object_path};
 use crate::{
@@ -20,6 +20,7 @@ pub(super) enum Refusal {
     Bus(zbus::Error),
     NoSuchUnit(String),
     BadUnitSetting(String),
+    UnitExists(String),
     NotModelled(String),
 }
 
@@ -168,6 +169,33 @@ impl Manager {
         self.0.record(format!("restart {name}"));
         self.require(name)?;
         Ok(job_path(self.0.queue_job(name, Verb::Restart).await))
+    }
+
+    async fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> Result<(), Refusal> {
+        only(whom == "all" && signal == 9, "SIGKILL to all of a unit's processes")?;
+        self.0.record(format!("kill {name}"));
+        if !self.0.world().loaded.contains_key(name) {
+            return Err(Refusal::NoSuchUnit(format!("Unit {name} not loaded.")));
+        }
+        self.0.killed(name).await;
+        Ok(())
+    }
+
+    async fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: Vec<(String, OwnedVariant)>,
+        auxiliary: Vec<(String, Vec<(String, OwnedVariant)>)>,
+    ) -> Result<OwnedObjectPath, Refusal> {
+        only(mode == "replace" && auxiliary.is_empty(), "mode replace, and one unit at a time")?;
+        only(properties.iter().any(|(name, _)| name == "ExecStart"), "services that run something")?;
+        self.0.record(format!("transient {name}"));
+        if self.0.world().file(name).is_some() {
+            return Err(Refusal::UnitExists(format!("Unit {name} was already loaded or has a fragment file.")));
+        }
+        self.0.world().transient(name);
+        Ok(job_path(self.0.queue_job(name, Verb::Start).await))
     }
 
     fn reset_failed_unit(&self, name: &str) -> Result<(), Refusal> {

@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) loaded: BTreeMap<String, Loaded>,
     scripts: BTreeMap<String, Script>,
     bad_installs: BTreeSet<String>,
+    /// Units whose stop jobs end only with a kill.
+    stubborn: BTreeSet<String>,
     calls: Vec<String>,
     last_job: u32,
     jobs: BTreeMap<String, (u32, Verb)>,
@@ -82,6 +84,12 @@ impl World {
     pub(super) fn file(&self, unit: &str) -> Option<PathBuf> {
         let loaded = self.loaded.get(unit).map(|u| u.file.clone());
         loaded.or_else(|| self.links.get(unit).filter(|path| path.is_file()).cloned())
+    }
+
+    /// The unit exists without a file from now on.
+    pub(super) fn transient(&mut self, unit: &str) {
+        let file = PathBuf::from(format!("/run/systemd/transient/{unit}"));
+        self.loaded.insert(unit.to_owned(), Loaded { file, active: "inactive", sub: "dead", since: 0 });
     }
 
     /// The unit's invocation id: none before its first start, then a new one at each.
@@ -133,6 +141,24 @@ impl FakeSystemd {
     /// Says what happens when this unit is started from now on.
     pub fn script(&self, unit: &str, script: Script) {
         self.world().scripts.insert(unit.to_owned(), script);
+    }
+
+    /// The unit does not stop from now on, unless it is killed.
+    pub fn does_not_stop(&self, unit: &str) {
+        self.world().stubborn.insert(unit.to_owned());
+    }
+
+    /// All processes of the unit are gone. A stop that waited for that has ended, else the unit has failed.
+    pub(super) async fn killed(&self, unit: &str) {
+        let stop = {
+            let mut world = self.world();
+            world.stubborn.remove(unit);
+            world.jobs.get(unit).copied().filter(|(_, verb)| *verb == Verb::Stop)
+        };
+        match stop {
+            Some((job, verb)) => self.run_job(job, unit, verb, &Script::default()).await,
+            None => self.die(unit).await,
+        }
     }
 
     /// The unit's `[Install]` is one that systemd refuses from now on.
@@ -237,7 +263,9 @@ impl FakeSystemd {
         if let Some((old, _)) = replaced {
             self.emit_job_removed(old, unit, &JobOutcome::Canceled).await;
         }
-        if script.before_reply {
+        if verb == Verb::Stop && self.world().stubborn.contains(unit) {
+            self.world().set(unit, "deactivating", "stop-sigterm");
+        } else if script.before_reply {
             self.run_job(job, unit, verb, &script).await;
         } else {
             let (systemd, unit) = (self.clone(), unit.to_owned());

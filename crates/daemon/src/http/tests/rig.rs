@@ -53,7 +53,7 @@ fn start_registrations(
     });
     let (handle, requests) = Handle::new();
     let (file, boot_id) = (RuntimeFile::new(dir), "b".to_owned());
-    let task = RegistrationsTask { link: link.subscribe(), clock: Clock::start(), file, boot_id, connect };
+    let task = RegistrationsTask { link: link.subscribe(), clock: Clock, file, boot_id, connect };
     tokio::spawn(task.run(requests, stop.clone()));
     handle
 }

@@ -9,6 +9,4 @@ mod witness;
 
 pub use file::RuntimeFile;
 pub use task::{Handle, RegistrationsTask, Unanswered};
-#[cfg(test)]
-pub use witness::Connect;
-pub use witness::system_bus;
+pub use witness::{Connect, system_bus};

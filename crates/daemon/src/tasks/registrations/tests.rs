@@ -74,7 +74,7 @@ impl Rig {
         let (handle, requests) = Handle::new();
         self.daemon = CancellationToken::new();
         let file = RuntimeFile::new(self.dir.path());
-        let (link, clock, boot_id) = (self.link.subscribe(), Clock::start(), "b".to_owned());
+        let (link, clock, boot_id) = (self.link.subscribe(), Clock, "b".to_owned());
         let task = RegistrationsTask { link, clock, file, boot_id, connect };
         tokio::spawn(task.run(requests, self.daemon.clone()));
         self.handle = handle;
