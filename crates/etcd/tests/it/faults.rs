@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_client::proto::{PbRangeRequest, PbRangeResponse};
-use flota_etcd::{Batch, Committed, EtcdError, Watch};
+use flota_etcd::{Batch, Committed, EtcdError, KeepAlive, Watch};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{Cluster, eventually, put, soon};
@@ -23,12 +23,22 @@ async fn changes(watch: &mut Watch) -> Result<Batch, EtcdError> {
     }
 }
 
+/// Ends with what went wrong.
+async fn renew_for_ever(mut keep_alive: KeepAlive) -> EtcdError {
+    loop {
+        sleep(LEASE / 3).await;
+        if let Err(error) = keep_alive.renew().await {
+            return error;
+        }
+    }
+}
+
 /// What a session does: it holds a lease and a watch, and takes both up again where they broke. Does `harm` in between, and
 /// `mend` when the session is whole again; returns how long that took.
 async fn session_survives(cluster: &mut Cluster, harm: impl AsyncFnOnce(&mut Cluster)) -> Duration {
     let client = cluster.client().await;
     let lease = client.grant(LEASE).await.unwrap();
-    let renewal = client.keep_alive(lease).await.unwrap().run(LEASE / 3);
+    let renewal = renew_for_ever(client.keep_alive(lease).await.unwrap());
     let Committed::Yes(revision) = client.commit(&put("/t/a", "1")).await.unwrap() else { panic!() };
     let mut watch = client.watch_prefix("/t/", revision).await.unwrap();
     assert_eq!(soon(changes(&mut watch)).await.unwrap().revision, revision);
