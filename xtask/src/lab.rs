@@ -74,8 +74,8 @@ impl Lab {
         running(&json(&mut self.verb("list", ["--output", "json"]))?)
     }
 
-    /// The machines that the cluster has: names by machine id. A machine that lost its power is among them until its
-    /// lease has ended.
+    /// The machines that live: names by machine id. A machine that lost its power is among them until its lease has
+    /// ended.
     pub fn members(&self) -> Result<BTreeMap<String, String>> {
         members(&json(&mut self.exec(FIRST, &["flota", "list-machines", "--output", "json"]))?)
     }
@@ -109,7 +109,8 @@ fn running(list: &Value) -> Result<BTreeMap<String, Ipv4Addr>> {
 
 /// The lab puts each machine's name into its metadata.
 fn members(list: &Value) -> Result<BTreeMap<String, String>> {
-    array(list)?.iter().map(|machine| Ok((text(machine, "id")?, text(&machine["metadata"], "machine")?))).collect()
+    let living = array(list)?.iter().filter(|machine| machine["alive"] == true);
+    living.map(|machine| Ok((text(machine, "id")?, text(&machine["metadata"], "machine")?))).collect()
 }
 
 fn states(list: &Value, members: &BTreeMap<String, String>) -> Result<Vec<UnitState>> {
@@ -138,7 +139,10 @@ mod tests {
 
     #[test]
     fn states_are_told_by_machine_name() {
-        let machines = json!([{"id": "ab", "primaryIP": "10.78.0.11", "metadata": {"machine": "m1", "rack": "r1"}}]);
+        let machines = json!([
+            {"id": "ab", "alive": true, "metadata": {"machine": "m1", "rack": "r1"}},
+            {"id": "cd", "alive": false, "metadata": {}},
+        ]);
         let members = members(&machines).unwrap();
         let list = json!([
             {"name": "a.service", "machineID": "ab", "systemdActiveState": "active"},

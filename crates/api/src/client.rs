@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     ErrorBody,
     endpoint::Endpoint,
+    machines::{CordonRequest, LeaveRequest, LeaveStatus, MachineDetail, MachineInfo, MachineList},
     native::{Explanation, Health},
     paths,
     registrations::{Registered, Registration, RegistrationList, RegistrationState},
@@ -189,6 +190,46 @@ impl Client {
     /// All machines, by id.
     pub async fn machines(&self) -> Result<Vec<Machine>, ClientError> {
         self.pages(paths::MACHINES, &[], |page: MachinePage| (page.machines, page.next_page_token)).await
+    }
+
+    /// All machines that belong to the cluster, alive or not, by id.
+    pub async fn all_machines(&self) -> Result<Vec<MachineInfo>, ClientError> {
+        Ok(self.get::<MachineList>(paths::ALL_MACHINES).await?.machines)
+    }
+
+    /// A machine and what it holds, or nothing if the cluster has none with that id.
+    pub async fn machine(&self, id: &str) -> Result<Option<MachineDetail>, ClientError> {
+        match self.get(&paths::machine(id)).await {
+            Err(ClientError::Api { code: 404, .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Asks something of a machine as a whole.
+    pub async fn cordon(&self, id: &str, request: &CordonRequest) -> Result<(), ClientError> {
+        self.request(Method::PUT, &paths::cordon(id), Some(request), Condition::None).await.map(drop)
+    }
+
+    /// Takes back what was asked of a machine.
+    pub async fn uncordon(&self, id: &str) -> Result<(), ClientError> {
+        self.request(Method::DELETE, &paths::cordon(id), None::<&()>, Condition::None).await.map(drop)
+    }
+
+    /// Takes a machine out of the cluster; one that lives only by `force`.
+    pub async fn remove_machine(&self, id: &str, force: bool) -> Result<(), ClientError> {
+        let query = if force { format!("?{}=true", paths::QUERY_FORCE) } else { String::new() };
+        let path = paths::machine(id) + &query;
+        self.request(Method::DELETE, &path, None::<&()>, Condition::None).await.map(drop)
+    }
+
+    /// Orders the daemon's machine to leave its cluster.
+    pub async fn leave(&self, request: LeaveRequest) -> Result<(), ClientError> {
+        self.request(Method::POST, paths::LEAVE, Some(&request), Condition::None).await.map(drop)
+    }
+
+    /// How far the daemon's machine is on its way out.
+    pub async fn leave_status(&self) -> Result<LeaveStatus, ClientError> {
+        self.get(paths::LEAVE).await
     }
 
     /// Why a unit is where it is, or nothing if the cluster has none of that name.

@@ -30,6 +30,16 @@ pub const WHY_ROUTE: &str = "/v1/units/{name}/why";
 /// How the daemon is (GET), Flota's own; absolute.
 pub const HEALTH: &str = "/v1/health";
 
+/// All machines that belong to the cluster (GET), Flota's own; absolute.
+pub const ALL_MACHINES: &str = "/v1/machines";
+/// One machine and what it holds (GET), and its removal (DELETE), Flota's own; absolute.
+pub const MACHINE_ROUTE: &str = "/v1/machines/{name}";
+/// What people ask of a machine (PUT, DELETE), Flota's own; absolute.
+pub const CORDON_ROUTE: &str = "/v1/machines/{name}/cordon";
+
+/// How this machine leaves its cluster (GET), and the order to do so (POST), Flota's own; absolute.
+pub const LEAVE: &str = "/v1/leave";
+
 /// The keys that units of this machine have registered (GET, PUT, DELETE), Flota's own; absolute.
 pub const REGISTRATIONS: &str = "/v1/registrations";
 
@@ -39,6 +49,8 @@ pub const QUERY_PAGE: &str = "nextPageToken";
 pub const QUERY_SINCE: &str = "since";
 /// Query parameters of DELETE on [`REGISTRATIONS`]: which key of which unit.
 pub const QUERY_REGISTRATION: [&str; 2] = ["unit", "key"];
+/// Query parameter of DELETE on [`MACHINE_ROUTE`]: also if the machine lives.
+pub const QUERY_FORCE: &str = "force";
 /// Query parameter of [`STATES`]: one unit only.
 pub const QUERY_UNIT: &str = "unitName";
 /// Query parameter of [`STATES`]: one machine only.
@@ -55,6 +67,16 @@ pub fn unit(name: &str) -> String {
 /// The path of a unit's explanation.
 pub fn why(name: &str) -> String {
     format!("/v1/units/{}/why", escape(name))
+}
+
+/// The path of a machine.
+pub fn machine(id: &str) -> String {
+    format!("{ALL_MACHINES}/{}", escape(id))
+}
+
+/// The path of what people ask of a machine.
+pub fn cordon(id: &str) -> String {
+    format!("{ALL_MACHINES}/{}/cordon", escape(id))
 }
 
 /// The path of one registration.

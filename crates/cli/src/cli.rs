@@ -3,13 +3,14 @@
 mod global;
 mod host;
 mod kv;
+mod machines;
 mod serve;
 mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{global::Global, host::*, kv::*, serve::*, store::*, verbs::*};
+pub use self::{global::Global, host::*, kv::*, machines::*, serve::*, store::*, verbs::*};
 
 /// systemd for the whole cluster
 ///
@@ -27,7 +28,8 @@ pub use self::{global::Global, host::*, kv::*, serve::*, store::*, verbs::*};
         flota list-units              what runs where\n  \
         flota why web@1.service       why it runs there, or why nowhere\n  \
         flota journal -f web@1        its log, from whatever machine it is on\n  \
-        flota destroy web@1           stop it and forget it\n\n\
+        flota destroy web@1           stop it and forget it\n  \
+        flota drain 5a8052f1          move all units off a machine, for repairs\n\n\
         Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 refused or unknown,\n\
         2 usage, 3 no machine can take the unit, 4 the unit failed, 5 not within\n\
         --block-attempts, 65 bad unit file, 69 no daemon at the endpoint. Those of systemctl,\n\
@@ -86,10 +88,26 @@ pub enum Verb {
     ///
     /// Fields: unit, hash, dstate, state, target, desc, global.
     ListUnitFiles(ListArgs),
-    /// List the machines of the cluster
+    /// List the machines of the cluster, and how they are
     ///
-    /// Fields: machine, ip, metadata.
+    /// Fields: machine, ip, state, metadata, units, version. A machine is ready, cordoned, draining, frozen (it takes
+    /// no orders from this store), down (it said so), lost (it does not answer) or removed (it is being forgotten).
     ListMachines(ListArgs),
+    /// Keep new units off machines; what runs there stays
+    Cordon(CordonArgs),
+    /// Let machines take units again, and end a drain
+    Uncordon(MachinesArgs),
+    /// Move all units off machines, one after the other
+    ///
+    /// The machines get nothing new, and each unit leaves once its replacement runs elsewhere. Waits until they are
+    /// empty. Units that no other machine can take stay, and are named with the reasons (exit code 3). Ctrl-C ends the
+    /// wait and not the drain: `flota uncordon` does that.
+    Drain(DrainArgs),
+    /// Take machines out of the cluster that are gone for good
+    ///
+    /// Their units are placed elsewhere at once, and all that the cluster knows of them is forgotten. A machine that
+    /// lives leaves by itself: run `flota leave` on it.
+    RemoveMachine(RemoveArgs),
     /// Show `systemctl status` of units, from the machines that they are on
     ///
     /// Reaches other machines through your own ssh. The exit code is systemctl's.

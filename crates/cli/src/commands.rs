@@ -1,7 +1,9 @@
 //! One file per verb, and what several of them share.
 
 mod cat;
+mod cordon;
 mod destroy;
+mod drain;
 pub mod fd_forward;
 mod journal;
 pub mod kv;
@@ -11,6 +13,7 @@ mod list_unit_files;
 mod list_units;
 mod load;
 mod place;
+mod remove_machine;
 mod restart;
 mod ssh;
 mod start;
@@ -18,6 +21,7 @@ mod status;
 mod stop;
 pub mod store;
 mod submit;
+mod uncordon;
 mod unload;
 mod why;
 mod withdraw;
@@ -38,6 +42,10 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::ListUnits(arguments) => list_units::run(context, &arguments).await,
         Verb::ListUnitFiles(arguments) => list_unit_files::run(context, &arguments).await,
         Verb::ListMachines(arguments) => list_machines::run(context, &arguments).await,
+        Verb::Cordon(arguments) => cordon::run(context, &arguments).await,
+        Verb::Uncordon(arguments) => uncordon::run(context, &arguments).await,
+        Verb::Drain(arguments) => drain::run(context, &arguments).await,
+        Verb::RemoveMachine(arguments) => remove_machine::run(context, &arguments).await,
         Verb::Status(arguments) => status::run(context, &arguments).await,
         Verb::Journal(arguments) => journal::run(context, &arguments).await,
         Verb::Ssh(arguments) => ssh::run(context, &arguments).await,

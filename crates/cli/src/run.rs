@@ -37,7 +37,7 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 5] = ["why", "kv", "daemon", "store", "lab"];
+const FLOTA_ONLY: [&str; 9] = ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine"];
 
 /// What is left to do for the program.
 #[derive(Debug)]

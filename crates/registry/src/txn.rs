@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::encode;
 use crate::snapshot::FileText;
-use crate::{Cluster, Cordon, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule};
+use crate::{
+    Cluster, Cordon, DesiredState, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule,
+};
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
 pub const MAX_OPS_PER_TXN: usize = 100;
@@ -200,6 +202,22 @@ pub fn forget_machine(fence: Fence, left: &Leftovers) -> Txn {
     others.iter().fold(txn.delete(&schedule).delete(&cordon), Txn::delete)
 }
 
+/// Makes units inactive that stay on a machine which leaves: nobody is to start a second copy. Their texts stay. Each
+/// has its content and the `mod_revision` that it was seen at.
+pub fn withdraw_units(units: &[(UnitName, UnitHash, i64)]) -> Txn {
+    units.iter().fold(Txn::default(), |txn, (name, hash, seen)| {
+        let key = Key::Unit(name.clone());
+        let unit = DesiredUnit { hash: *hash, desired: DesiredState::Inactive };
+        txn.if_at(&key, Some(*seen)).put(&key, &unit, None)
+    })
+}
+
+/// Takes a machine's own leave: it is removed by its own word, and does not live any more. What else the store knows of
+/// it is for the leader to forget.
+pub fn leave_cluster(id: &MachineId, cordon: &Cordon, seen: Option<i64>) -> Txn {
+    put_cordon(id, cordon, seen).delete(&Key::Report(id.clone())).delete(&Key::Machine(id.clone()))
+}
+
 /// Publishes a machine's report for as long as `lease` lives.
 pub fn publish_report(id: &MachineId, report: &Report, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Report(id.clone()), report, Some(lease))
@@ -234,7 +252,7 @@ pub fn collect_files(fence: Fence, unused: &[(UnitHash, i64)]) -> Txn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClusterId, CordonMode, DesiredState, Generation};
+    use crate::{ClusterId, CordonMode, Generation};
 
     fn machine() -> MachineId {
         "0123456789abcdef0123456789abcdef".parse().unwrap()

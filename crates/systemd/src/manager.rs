@@ -145,6 +145,18 @@ impl Systemd {
         Ok(())
     }
 
+    /// Makes the links in `/etc/systemd/system` that the `[Install]` sections of these units ask for; they outlive a
+    /// reboot. The units' files must be where systemd finds them by name.
+    pub async fn enable_for_good(&self, names: &[String]) -> Result<(), SystemdError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<&str> = names.iter().map(String::as_str).collect();
+        let enabled = self.0.manager.enable_unit_files(&files, false, false).await;
+        enabled.map_err(|e| SystemdError::from_bus("enable", &files.join(" "), e))?;
+        Ok(())
+    }
+
     /// Removes the links of these units from `/run/systemd/system`. A name without a link is no error.
     pub async fn unlink(&self, names: &[String]) -> Result<(), SystemdError> {
         match self.unlink_together(names).await {

@@ -178,8 +178,9 @@ impl Cluster {
     pub fn together(&self) {
         for node in self.nodes() {
             eventually("every machine knows all machines", TOGETHER, || {
-                let known = node.run("flota list-machines --no-legend");
-                if known.stdout.lines().count() == self.machines.len() { Ok(()) } else { Err(known.to_string()) }
+                let known = node.run("flota list-machines --no-legend --fields machine,state");
+                let ready = known.stdout.lines().filter(|line| line.ends_with("  ready")).count();
+                if ready == self.machines.len() { Ok(()) } else { Err(known.to_string()) }
             });
         }
     }

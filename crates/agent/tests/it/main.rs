@@ -3,6 +3,7 @@
 
 mod faults;
 mod flow;
+mod leave;
 mod machine;
 mod never_kill;
 mod registrations;

@@ -116,8 +116,8 @@ fn wait_for_cluster(lab: &Lab, name: &str, running: usize) -> Result<(), Failure
     let started = Instant::now();
     loop {
         let output = lab.exec_captured(FIRST, &["flota", "list-machines", "--output", "json"]).map_err(failure)?;
-        let known =
-            serde_json::from_slice::<Vec<flota_api::v1::Machine>>(&output.stdout).map_or(0, |known| known.len());
+        let known = serde_json::from_slice::<Vec<flota_api::machines::MachineInfo>>(&output.stdout);
+        let known = known.map_or(0, |known| known.iter().filter(|machine| machine.alive).count());
         if known >= running {
             return Ok(());
         }

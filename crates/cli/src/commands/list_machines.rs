@@ -1,6 +1,8 @@
-//! `list-machines`: the machines of the cluster.
+//! `list-machines`: the machines of the cluster, and how they are.
 
-use flota_api::{ClientError, v1::Machine};
+use std::collections::BTreeMap;
+
+use flota_api::{ClientError, machines::MachineInfo, v1::Machine};
 
 use crate::{
     cli::{Format, ListArgs},
@@ -14,22 +16,53 @@ use crate::{
     style::Style,
 };
 
-const FIELDS: &[Field<Machine>] = &[
+const FIELDS: &[Field<MachineInfo>] = &[
+    Field { name: "machine", cell: |machine, full| short_id(&machine.id, full) },
+    Field { name: "ip", cell: |machine, _| or_dash(&machine.address) },
+    Field { name: "state", cell: |machine, _| machine.state_text() },
+    Field { name: "metadata", cell: |machine, _| or_dash(&metadata(&machine.metadata)) },
+    Field { name: "units", cell: |machine, _| machine.units.to_string() },
+    Field { name: "version", cell: |machine, _| or_dash(machine.version.as_deref().unwrap_or_default()) },
+];
+const DEFAULT: &str = "machine,ip,state,metadata";
+
+/// The fields that fleetctl had.
+const FLEETS_FIELDS: &[Field<Machine>] = &[
     Field { name: "machine", cell: |machine, full| short_id(&machine.id, full) },
     Field { name: "ip", cell: |machine, _| or_dash(&machine.primary_ip) },
-    Field { name: "metadata", cell: |machine, _| or_dash(&metadata(machine)) },
+    Field { name: "metadata", cell: |machine, _| or_dash(&metadata(&machine.metadata)) },
 ];
-const DEFAULT: &str = "machine,ip,metadata";
+const FLEETS_DEFAULT: &str = "machine,ip,metadata";
 
 /// Runs the verb.
 pub async fn run(context: &mut Context<'_, '_>, arguments: &ListArgs) -> Result<Exit, Failure> {
+    match context.style {
+        Style::Flota => all(context, arguments).await,
+        Style::Fleetctl => living(context, arguments).await,
+    }
+}
+
+/// Every machine that belongs to the cluster.
+async fn all(context: &mut Context<'_, '_>, arguments: &ListArgs) -> Result<Exit, Failure> {
+    let machines = context.client.all_machines().await.map_err(|error| failure(&error, context.style))?;
+    if arguments.print.output == Format::Json {
+        context.printer.json(&machines)?;
+        return Ok(Exit::SUCCESS);
+    }
+    let text = render(FIELDS, Layout::of(arguments, DEFAULT), &machines, context.style)?;
+    context.printer.data(&text)?;
+    Ok(Exit::SUCCESS)
+}
+
+/// The machines that live: fleet knew no others.
+async fn living(context: &mut Context<'_, '_>, arguments: &ListArgs) -> Result<Exit, Failure> {
     let mut machines = context.client.machines().await.map_err(|error| failure(&error, context.style))?;
     machines.sort_by(|a, b| a.id.cmp(&b.id));
     if arguments.print.output == Format::Json {
         context.printer.json(&machines)?;
         return Ok(Exit::SUCCESS);
     }
-    let text = render(FIELDS, Layout::of(arguments, DEFAULT), &machines, context.style)?;
+    let text = render(FLEETS_FIELDS, Layout::of(arguments, FLEETS_DEFAULT), &machines, context.style)?;
     context.printer.data(&text)?;
     Ok(Exit::SUCCESS)
 }
@@ -49,7 +82,7 @@ fn failure(error: &ClientError, style: Style) -> Failure {
     }
 }
 
-fn metadata(machine: &Machine) -> String {
-    let pairs: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+fn metadata(metadata: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join(",")
 }

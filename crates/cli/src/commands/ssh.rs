@@ -8,6 +8,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
+    machines::pick,
     names::unit_name,
     remote::{self, CommandLine},
     units,
@@ -101,18 +102,6 @@ async fn by_machine(context: &mut Context<'_, '_>, id: &str) -> Result<Option<St
     })
 }
 
-/// The machine with the id, or the only one that begins with it; the candidates if there are several.
-fn pick(ids: &[String], id: &str) -> Result<Option<String>, Vec<String>> {
-    if id.is_empty() {
-        return Ok(None);
-    }
-    if ids.iter().any(|known| known == id) {
-        return Ok(Some(id.to_owned()));
-    }
-    let mut found: Vec<String> = ids.iter().filter(|known| known.starts_with(id)).cloned().collect();
-    if found.len() > 1 { Err(found) } else { Ok(found.pop()) }
-}
-
 /// The machine that the unit is on.
 async fn by_unit(context: &mut Context<'_, '_>, argument: &str) -> Result<Option<String>, Unreachable> {
     // What cannot be a unit's name is none.
@@ -140,17 +129,6 @@ async fn place(context: &mut Context<'_, '_>, name: &UnitName, unit: &Unit) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn machines_by_the_beginning_of_their_ids() {
-        let ids = ["f1ee0100aa", "f1ee0200aa", "f1ee"].map(str::to_owned);
-        let pick = |id: &str| pick(&ids, id);
-        assert_eq!(pick("f1ee01"), Ok(Some("f1ee0100aa".into())));
-        assert_eq!(pick("f1ee"), Ok(Some("f1ee".into())), "a whole id is not the beginning of others");
-        assert_eq!(pick("f1"), Err(ids.to_vec()));
-        assert_eq!(pick("x"), Ok(None));
-        assert_eq!(pick(""), Ok(None));
-    }
 
     #[test]
     fn here_it_is_the_same_as_over_ssh() {

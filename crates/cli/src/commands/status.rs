@@ -7,8 +7,11 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
+    machines,
     names::{Among, select},
-    remote, units,
+    remote,
+    style::Style,
+    units,
 };
 
 /// Runs the verb.
@@ -40,6 +43,11 @@ async fn status(context: &mut Context<'_, '_>, name: &UnitName, port: Option<u16
         if global {
             let legend = context.legend(&machine).await;
             context.printer.say(&format!("==> {name} on {legend} <=="));
+        }
+        if context.style == Style::Flota
+            && let Some(note) = machines::note(context, &machine).await
+        {
+            context.printer.say(&note);
         }
         exit = exit.or(remote::on_machine(context, &machine, port, &program).await?.run().await?);
     }

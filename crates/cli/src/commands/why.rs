@@ -7,6 +7,7 @@ use crate::{
     context::{Context, retrieving},
     exit::Exit,
     failure::Failure,
+    machines,
     names::unit_name,
     output::{
         legend::legend,
@@ -30,12 +31,18 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &WhyArgs) -> Result<E
     };
     match arguments.print.output {
         Format::Json => context.printer.json(&why)?,
-        Format::Text => context.printer.data(&text(&why, context.style)?)?,
+        Format::Text => {
+            let note = match &why.scheduled_on {
+                Some(id) => machines::note(context, id).await,
+                None => None,
+            };
+            context.printer.data(&text(&why, note, context.style)?)?;
+        }
     }
     Ok(Exit::SUCCESS)
 }
 
-fn text(why: &Explanation, style: Style) -> Result<String, Failure> {
+fn text(why: &Explanation, note: Option<String>, style: Style) -> Result<String, Failure> {
     let place = match &why.scheduled_on {
         Some(id) => {
             let address = why.machines.iter().find(|verdict| verdict.machine == *id);
@@ -46,6 +53,7 @@ fn text(why: &Explanation, style: Style) -> Result<String, Failure> {
     let mut lines = vec![format!("{}: should be {}, is {place}", why.unit, why.desired)];
     lines.extend(why.cause.iter().map(|cause| format!("cause: {cause}")));
     lines.extend(why.problem.iter().map(|problem| format!("problem: {problem}")));
+    lines.extend(note.map(|note| format!("note: {note}")));
     let mut text = lines.join("\n") + "\n";
     if !why.machines.is_empty() {
         let layout = Layout { fields: "machine,eligible,reason", full: false, no_legend: false };
@@ -84,12 +92,13 @@ mod tests {
         expect![[r"
             web@2.service: should be launched, is on f1ee0200.../10.1.1.20
             cause: least loaded of 1 eligible machine
+            note: machine f1ee0200.../10.1.1.20 is draining
 
             MACHINE                ELIGIBLE  REASON
             f1ee0100.../10.1.1.1   no        conflicts with web@1.service
             f1ee0200.../10.1.1.20  yes       -
         "]]
-        .assert_eq(&text(&why, Style::Flota).unwrap());
+        .assert_eq(&text(&why, Some("machine f1ee0200.../10.1.1.20 is draining".into()), Style::Flota).unwrap());
         (why.scheduled_on, why.cause) = (None, None);
         why.machines.clear();
         why.problem = Some("the cluster has no machines".into());
@@ -97,6 +106,6 @@ mod tests {
             web@2.service: should be launched, is on no machine
             problem: the cluster has no machines
         "]]
-        .assert_eq(&text(&why, Style::Flota).unwrap());
+        .assert_eq(&text(&why, None, Style::Flota).unwrap());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `fail*` fails, `once*` runs and ends, `loop*` is restarted over and over, `flaky*` makes the daemon
 //! refuse once, `brief*` is active for two looks, `stuck*` does not stop, `raced*` was changed by somebody else when a file
-//! for it comes with a condition; anything else gets active at the second look.
+//! for it comes with a condition; anything else gets active at the second look. Machines that drain lose one unit at each look.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,13 @@ use axum::{
     extract::{Path as Name, Query, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, put},
 };
 use flota_api::{
     ErrorBody,
+    machines::{
+        CordonInfo, CordonMode, CordonRequest, HeldUnit, MachineDetail, MachineInfo, MachineList, MachineState,
+    },
     native::{Explanation, MachineVerdict},
     page::{PageToken, paginate},
     paths,
@@ -48,6 +51,9 @@ type Shared = Arc<Mutex<World>>;
 #[derive(Default)]
 struct World {
     machines: Vec<Machine>,
+    /// Machines whose lease is gone, and how they are listed.
+    dead: Vec<(Machine, MachineState)>,
+    cordons: BTreeMap<String, CordonRequest>,
     units: BTreeMap<String, Entry>,
     requests: Vec<String>,
     /// Units that were to start while systemd was still stopping them.
@@ -145,6 +151,13 @@ impl Cluster {
         self.world.lock().unwrap().machines.push(machine);
     }
 
+    /// A machine's lease ends; it said that it goes down, or did not.
+    pub fn lose(&self, number: usize, state: MachineState) {
+        let mut world = self.world.lock().unwrap();
+        let machine = world.machines.remove(number - 1);
+        world.dead.push((machine, state));
+    }
+
     fn run(&self, program: &str, arguments: &[&str]) -> Ran {
         let mut ran = run_in(program, arguments, &self.path("api.sock"), &self.variables);
         let directory = self.directory.path().to_str().unwrap();
@@ -188,7 +201,13 @@ fn router(world: Shared) -> Router {
         .route(paths::UNIT_ROUTE, get(unit).put(put_unit).delete(delete_unit))
         .route(paths::STATES, get(states))
         .route(paths::MACHINES, get(machines));
-    Router::new().nest(paths::PREFIX, v1).route(paths::WHY_ROUTE, get(why)).with_state(world)
+    Router::new()
+        .nest(paths::PREFIX, v1)
+        .route(paths::WHY_ROUTE, get(why))
+        .route(paths::ALL_MACHINES, get(all_machines))
+        .route(paths::MACHINE_ROUTE, get(machine).delete(remove_machine))
+        .route(paths::CORDON_ROUTE, put(cordon).delete(uncordon))
+        .with_state(world)
 }
 
 fn refuse(code: StatusCode, message: &str) -> Response {
@@ -214,6 +233,64 @@ async fn units(State(world): State<Shared>, Query(params): Params) -> Json<UnitP
 async fn machines(State(world): State<Shared>, Query(params): Params) -> Json<MachinePage> {
     let (machines, next_page_token) = page(&world.lock().unwrap().machines, &params);
     Json(MachinePage { machines, next_page_token })
+}
+
+async fn all_machines(State(world): State<Shared>) -> Json<MachineList> {
+    let world = world.lock().unwrap();
+    let living = world.machines.iter().map(|machine| world.info(machine, None));
+    let dead = world.dead.iter().map(|(machine, state)| world.info(machine, Some(*state)));
+    let mut machines: Vec<MachineInfo> = living.chain(dead).collect();
+    machines.sort_by(|a, b| a.id.cmp(&b.id));
+    Json(MachineList { machines })
+}
+
+/// Each look takes one unit off a machine that drains, if another one can take it, and forgets one that is removed.
+async fn machine(State(world): State<Shared>, Name(id): Name<String>) -> Response {
+    let mut world = world.lock().unwrap();
+    let living = world.machines.iter().find(|machine| machine.id == id).map(|machine| world.info(machine, None));
+    let dead = world.dead.iter().find(|(machine, _)| machine.id == id);
+    let Some(machine) = living.or_else(|| dead.map(|(machine, state)| world.info(machine, Some(*state)))) else {
+        return refuse(StatusCode::NOT_FOUND, "machine does not exist");
+    };
+    let holds = world.units.values().filter(|entry| entry.unit.machine_id == id);
+    let holds = holds.map(|entry| HeldUnit { unit: entry.unit.name.clone(), scheduled: true, active: "active".into() });
+    let holds: Vec<HeldUnit> = holds.collect();
+    match world.cordons.get(&id).map(|cordon| cordon.mode) {
+        Some(CordonMode::Draining) => world.evict(&holds),
+        Some(CordonMode::Removed) => {
+            world.machines.retain(|machine| machine.id != id);
+            world.dead.retain(|(machine, _)| machine.id != id);
+        }
+        _ => {}
+    }
+    Json(MachineDetail { machine, holds }).into_response()
+}
+
+async fn remove_machine(State(world): State<Shared>, Name(id): Name<String>, Query(params): Params) -> Response {
+    let mut world = world.lock().unwrap();
+    let force = params.contains_key(paths::QUERY_FORCE);
+    world.requests.push(format!("REMOVE {}{}", &id[..8], if force { " by force" } else { "" }));
+    if world.machines.iter().any(|machine| machine.id == id) && !force {
+        return refuse(StatusCode::CONFLICT, "machine f1ee0100 lives");
+    }
+    world.cordons.insert(id, CordonRequest { mode: CordonMode::Removed, reason: None });
+    StatusCode::ACCEPTED.into_response()
+}
+
+async fn cordon(State(world): State<Shared>, Name(id): Name<String>, Json(request): Json<CordonRequest>) -> StatusCode {
+    let mut world = world.lock().unwrap();
+    let reason = request.reason.as_deref().unwrap_or("-");
+    let line = format!("CORDON {} {:?} {reason}", &id[..8], request.mode);
+    world.requests.push(line);
+    world.cordons.insert(id, request);
+    StatusCode::NO_CONTENT
+}
+
+async fn uncordon(State(world): State<Shared>, Name(id): Name<String>) -> StatusCode {
+    let mut world = world.lock().unwrap();
+    world.requests.push(format!("UNCORDON {}", &id[..8]));
+    world.cordons.remove(&id);
+    StatusCode::NO_CONTENT
 }
 
 async fn states(State(world): State<Shared>, Query(params): Params) -> Response {
@@ -336,9 +413,51 @@ impl World {
         }
     }
 
+    fn info(&self, machine: &Machine, dead: Option<MachineState>) -> MachineInfo {
+        let cordon = self.cordons.get(&machine.id);
+        let asked = cordon.map(|cordon| match cordon.mode {
+            CordonMode::Cordoned => MachineState::Cordoned,
+            CordonMode::Draining => MachineState::Draining,
+            CordonMode::Removed => MachineState::Removed,
+        });
+        MachineInfo {
+            id: machine.id.clone(),
+            address: machine.primary_ip.clone(),
+            metadata: machine.metadata.clone(),
+            state: dead.or(asked).unwrap_or(MachineState::Ready),
+            reason: cordon.and_then(|cordon| cordon.reason.clone()).filter(|_| dead.is_none()),
+            alive: dead.is_none(),
+            cordon: cordon.map(|cordon| CordonInfo {
+                mode: cordon.mode,
+                reason: cordon.reason.clone(),
+                since_unix_ms: 7,
+            }),
+            down_unix_ms: None,
+            version: dead.is_none().then(|| "0.1.0".to_owned()),
+            cpus: None,
+            memory_bytes: None,
+            units: self.units.values().filter(|entry| entry.unit.machine_id == machine.id).count() as u64,
+        }
+    }
+
+    /// Moves the first of these units that another machine can take.
+    fn evict(&mut self, holds: &[HeldUnit]) {
+        for held in holds {
+            let entry = &self.units[&held.unit];
+            let other = self.machines.iter().find(|machine| self.reasons(entry, machine).is_empty());
+            if let Some(other) = other.map(|machine| machine.id.clone()) {
+                self.units.get_mut(&held.unit).unwrap().unit.machine_id = other;
+                return;
+            }
+        }
+    }
+
     fn reasons(&self, entry: &Entry, machine: &Machine) -> Vec<String> {
         let wanted = entry.requirements();
         let mut reasons = Vec::new();
+        if self.cordons.contains_key(&machine.id) {
+            reasons.push("machine takes no units".to_owned());
+        }
         if !wanted.matches_metadata(&machine.metadata) {
             reasons.push("its metadata does not match".to_owned());
         }

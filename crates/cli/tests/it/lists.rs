@@ -140,7 +140,7 @@ fn machines_with_less_and_more_to_show() {
         "",
     );
     let json = cluster.flota(&["list-machines", "--output=json"]).out;
-    let machines: Vec<flota_api::v1::Machine> = serde_json::from_str(&json).unwrap();
+    let machines: Vec<flota_api::machines::MachineInfo> = serde_json::from_str(&json).unwrap();
     assert_eq!((machines.len(), machines[1].metadata["n"].as_str()), (2, "1"));
 }
 

@@ -9,6 +9,7 @@ mod flags;
 mod global_units;
 mod kv;
 mod lists;
+mod machines;
 mod patterns;
 mod restart;
 mod ssh;

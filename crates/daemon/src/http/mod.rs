@@ -6,6 +6,7 @@ mod events;
 mod extract;
 mod feed;
 mod machines;
+mod members;
 mod metrics;
 mod native;
 mod precondition;
@@ -23,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{any, get, put};
 use flota_api::paths;
 use flota_registry::MachineId;
 use tokio::net::UnixListener;
@@ -104,6 +105,12 @@ fn router(api: Arc<Api>) -> Router {
         .nest(paths::PREFIX, v1.clone())
         .nest(paths::LEGACY_PREFIX, v1)
         .route(paths::WHY_ROUTE, get(native::why).fallback(error::only_get))
+        .route(paths::ALL_MACHINES, get(members::list).fallback(error::only_get))
+        .route(paths::MACHINE_ROUTE, get(members::show).delete(members::remove).fallback(members::wrong_method))
+        .route(
+            paths::CORDON_ROUTE,
+            put(members::cordon).delete(members::uncordon).fallback(members::wrong_method_of_cordon),
+        )
         .route(paths::HEALTH, get(native::health).fallback(error::only_get))
         .route(
             paths::REGISTRATIONS,

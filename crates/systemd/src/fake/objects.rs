@@ -121,14 +121,18 @@ impl Manager {
         force: bool,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(bool, Vec<UnitFileChange>), Refusal> {
-        only(runtime && !force, "links in /run that replace none")?;
+        only(!force, "links that replace none")?;
         let bad = |file: &String| Path::new(file).file_name().is_some_and(|name| self.0.refuses_install(name));
         if let Some(file) = files.iter().find(|file| bad(file)) {
             return Err(Refusal::BadUnitSetting(format!("{file}: \"Alias=\" names another type of unit")));
         }
+        let kind = if runtime { "enable" } else { "enable for good" };
         for file in &files {
             let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            self.0.record(format!("enable {name}"));
+            self.0.record(format!("{kind} {name}"));
+        }
+        if !runtime {
+            return Ok((true, Vec::new()));
         }
         Ok((true, self.link_unit_files(files, true, true, connection).await?))
     }

@@ -31,9 +31,9 @@ fn a_template_becomes_containers_on_two_machines_and_goes_away_again() {
 fn machines(cluster: &Cluster) -> String {
     let row = |node: Node<'_>| {
         let number = &node.name[1..];
-        format!("{}...  {}  machine={},rack=r{number}\n", node.short_id(), node.address, node.name)
+        format!("{}...  {}  ready  machine={},rack=r{number}\n", node.short_id(), node.address, node.name)
     };
-    format!("MACHINE      IP            METADATA\n{}", cluster.by_id().into_iter().map(row).collect::<String>())
+    format!("MACHINE      IP            STATE  METADATA\n{}", cluster.by_id().into_iter().map(row).collect::<String>())
 }
 
 fn lists(cluster: &Cluster, one: Node<'_>, two: Node<'_>) {

@@ -4,6 +4,7 @@ mod bad_input;
 mod events;
 mod figures;
 mod machines;
+mod members;
 mod registrations;
 pub mod rig;
 mod states;
