@@ -25,6 +25,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
   cargo xtask test              everything: house rules, format, lints, unit tests, end-to-end tests on lab machines
     --no-lab                      without what needs root and lab machines
     --lab-only                    only that
+    --e2e                         only the end-to-end tests, with faults in their full length: minutes, and more trials
   cargo xtask ci                the same as `test` and the quick ones of `conformance`, with the versions of all tools first
   cargo xtask conformance       suites that others wrote for etcd, against the embedded store: the quick ones of them
     NAME...                       only these; --all: all of them
@@ -60,6 +61,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["test"] => test::run(test::Scope::All),
         ["test", "--no-lab"] => test::run(test::Scope::NoLab),
         ["test", "--lab-only"] => test::run(test::Scope::LabOnly),
+        ["test", "--e2e"] => test::run(test::Scope::FullLength),
         ["ci"] => ci::run(),
         ["conformance", options @ ..] => conformance::run(&conformance::Options::parse(options)?),
         ["tidy"] => tidy::run(),

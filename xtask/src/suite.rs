@@ -58,9 +58,9 @@ impl Suite {
         Ok(Self { programs, flota: flota.context("cargo built no program `flota`")? })
     }
 
-    /// Runs the ignored tests of the package in `dir` (such as `crates/lab`), one at a time: each needs the machine
-    /// for itself.
-    pub fn run_ignored(&self, dir: &str) -> Result<()> {
+    /// Runs the ignored tests of the package in `dir` (such as `crates/lab`) with that in their environment, one at a
+    /// time: each needs the machine for itself.
+    pub fn run_ignored(&self, dir: &str, environment: &[(&str, &str)]) -> Result<()> {
         let dir = shell::root().join(dir);
         let programs: Vec<_> = self.programs.iter().filter(|program| program.dir == dir).collect();
         if programs.is_empty() {
@@ -69,7 +69,8 @@ impl Suite {
         for program in programs {
             let mut command = shell::command(&program.executable, ["--ignored", "--test-threads=1"]);
             shell::forget_own_package(&mut command);
-            shell::run(command.current_dir(&dir).env("FLOTA_BIN", &self.flota).stdin(Stdio::null()))?;
+            command.current_dir(&dir).env("FLOTA_BIN", &self.flota).envs(environment.iter().copied());
+            shell::run(command.stdin(Stdio::null()))?;
         }
         Ok(())
     }

@@ -10,7 +10,13 @@ use crate::{conformance, packages, shell, tidy};
 pub const ON_THE_HOST: &[&str] = &["crates/store", "tests/conformance"];
 
 /// Packages whose ignored tests boot lab machines.
-pub const ON_MACHINES: &[&str] = &["crates/lab", "tests/e2e"];
+pub const ON_MACHINES: &[&str] = &["crates/lab", END_TO_END];
+
+/// The package with the end-to-end tests.
+const END_TO_END: &str = "tests/e2e";
+
+/// Tells the end-to-end tests that there is time for minutes of every fault.
+const FULL_LENGTH: (&str, &str) = ("FLOTA_E2E_FULL", "1");
 
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub enum Scope {
     NoLab,
     /// Only what needs lab machines.
     LabOnly,
+    /// Only the end-to-end tests, with every fault in its full length.
+    FullLength,
 }
 
 /// Runs them; the first failure ends the run.
@@ -40,16 +48,19 @@ pub fn run(scope: Scope) -> Result<()> {
 fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     steps.run("Debian packages", || match scope {
         Scope::NoLab => packages::ensure(&[packages::BUILD, packages::TEST]),
-        Scope::All | Scope::LabOnly => packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST]),
+        Scope::All | Scope::LabOnly | Scope::FullLength => {
+            packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST])
+        }
         Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB]].concat()),
     })?;
-    if scope != Scope::LabOnly {
+    let only_machines = matches!(scope, Scope::LabOnly | Scope::FullLength);
+    if !only_machines {
         steps.run("house rules", tidy::run)?;
         cargo(steps, "format", &["fmt", "--all", "--check"])?;
         cargo(steps, "lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
     let suite = steps.run("build", Suite::build)?;
-    if scope != Scope::LabOnly {
+    if !only_machines {
         cargo(steps, "unit tests", &["test", "--workspace"])?;
     }
     if matches!(scope, Scope::Ci | Scope::All) {
@@ -58,10 +69,11 @@ fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     if scope == Scope::Ci {
         steps.run("suites written for etcd", || conformance::run_quick(suite.flota()))?;
     }
-    if scope != Scope::NoLab {
-        ignored(steps, &suite, ON_MACHINES)?;
+    match scope {
+        Scope::NoLab => Ok(()),
+        Scope::FullLength => steps.run(END_TO_END, || suite.run_ignored(END_TO_END, &[FULL_LENGTH])),
+        Scope::Ci | Scope::All | Scope::LabOnly => ignored(steps, &suite, ON_MACHINES),
     }
-    Ok(())
 }
 
 fn cargo(steps: &mut Steps, name: &str, args: &[&str]) -> Result<()> {
@@ -69,5 +81,5 @@ fn cargo(steps: &mut Steps, name: &str, args: &[&str]) -> Result<()> {
 }
 
 fn ignored(steps: &mut Steps, suite: &Suite, dirs: &[&str]) -> Result<()> {
-    dirs.iter().try_for_each(|dir| steps.run(dir, || suite.run_ignored(dir)))
+    dirs.iter().try_for_each(|dir| steps.run(dir, || suite.run_ignored(dir, &[])))
 }

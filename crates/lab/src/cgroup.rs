@@ -12,13 +12,14 @@ use crate::{files, mounts};
 /// How long killed processes may take to leave their cgroup.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One group: in the v2 hierarchy, and where the host still has v1 beside it in v1's `memory`, which counts there, and
-/// in `name=systemd`, to which systemd-nspawn copies the tree.
+/// One group: in the v2 hierarchy, and where the host still has v1 beside it in v1's `memory` and `blkio`, which count
+/// and throttle there, and in `name=systemd`, to which systemd-nspawn copies the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
     unified: PathBuf,
     memory_v1: Option<PathBuf>,
     systemd_v1: Option<PathBuf>,
+    blkio_v1: Option<PathBuf>,
 }
 
 impl Cgroup {
@@ -33,7 +34,12 @@ impl Cgroup {
             let found = mounts.find(|mount| mount.kind == "cgroup" && has(&mount.options))?;
             Some(found.point.join(path))
         };
-        Ok(Self { unified: v2.point.join(path), memory_v1: v1("memory"), systemd_v1: v1("name=systemd") })
+        Ok(Self {
+            unified: v2.point.join(path),
+            memory_v1: v1("memory"),
+            systemd_v1: v1("name=systemd"),
+            blkio_v1: v1("blkio"),
+        })
     }
 
     /// Makes it anew, without what an earlier boot left in it.
@@ -100,13 +106,24 @@ impl Cgroup {
         line.parse().ok()
     }
 
+    /// Allows it so many writes to that disk (`MAJOR:MINOR`) in a second; none: as many as it likes.
+    pub(crate) fn limit_writes(&self, disk: &str, per_second: Option<u32>) -> Result<()> {
+        let (file, value) = if let Some(dir) = &self.blkio_v1 {
+            (dir.join("blkio.throttle.write_iops_device"), per_second.unwrap_or(0).to_string())
+        } else {
+            let value = per_second.map_or_else(|| "max".to_owned(), |number| number.to_string());
+            (self.unified.join("io.max"), format!("wiops={value}"))
+        };
+        fs::write(&file, format!("{disk} {value}")).map_err(LabError::io("write", file))
+    }
+
     fn is_populated(&self) -> bool {
         fs::read_to_string(self.unified.join("cgroup.events"))
             .is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
     }
 
     fn directories(&self) -> impl Iterator<Item = &Path> {
-        let v1 = self.memory_v1.iter().chain(&self.systemd_v1);
+        let v1 = [&self.memory_v1, &self.systemd_v1, &self.blkio_v1].into_iter().flatten();
         std::iter::once(&self.unified).chain(v1).map(PathBuf::as_path)
     }
 }

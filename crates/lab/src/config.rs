@@ -30,6 +30,8 @@ pub struct LabConfig {
     pub machines: u8,
     /// Debian of new machines.
     pub suite: Suite,
+    /// What keeps the state of a new lab's cluster; a lab that exists keeps its own.
+    pub store: Store,
     /// The `flota` program to install into machines; none leaves them without Flota.
     pub binary: Option<PathBuf>,
 }
@@ -43,6 +45,7 @@ impl Default for LabConfig {
             subnet: Subnet([10, 78, 0]),
             machines: 3,
             suite: Suite::Trixie,
+            store: Store::Embedded,
             binary: None,
         }
     }
@@ -78,9 +81,14 @@ impl LabName {
         format!("flota-lab-{}-{machine}.service", self.0)
     }
 
-    /// The nftables table of cut cables (nft knows no `-` in names, lab names no `_`).
-    pub(crate) fn nft_table(&self) -> String {
-        format!("flota_lab_{}", self.0.replace('-', "_"))
+    /// The nftables table of a machine's faulty cable.
+    pub(crate) fn nft_table(&self, machine: &str) -> String {
+        format!("{}{machine}", self.nft_tables())
+    }
+
+    /// How the names of all the lab's nftables tables begin (nft knows no `-` in names; lab names no `_` and no `.`).
+    pub(crate) fn nft_tables(&self) -> String {
+        format!("flota_lab_{}.", self.0.replace('-', "_"))
     }
 }
 
@@ -167,6 +175,40 @@ impl TryFrom<String> for Subnet {
     }
 }
 
+/// What keeps the cluster's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// The store in the daemon of the first machine.
+    #[default]
+    Embedded,
+    /// Debian's etcd on the first three machines, or on the only one.
+    Etcd,
+}
+
+impl Store {
+    /// How many of a lab's `machines` have a member of etcd: those with the lowest numbers. Two would need each other.
+    pub(crate) fn members(self, machines: u8) -> u8 {
+        match self {
+            Self::Embedded => 0,
+            Self::Etcd if machines < 3 => 1,
+            Self::Etcd => 3,
+        }
+    }
+}
+
+impl FromStr for Store {
+    type Err = LabError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "etcd" => Ok(Self::Etcd),
+            _ => Err(LabError::Config { what: "store", value: text.to_owned(), why: "must be embedded or etcd" }),
+        }
+    }
+}
+
 /// A Debian release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Suite {
@@ -246,7 +288,7 @@ mod tests {
         let name: LabName = "a-longer".parse().unwrap();
         assert!(name.cable("m99").len() <= 15);
         assert!(name.bridge().len() <= 15);
-        assert_eq!(name.nft_table(), "flota_lab_a_longer");
+        assert_eq!(name.nft_table("m1"), "flota_lab_a_longer.m1");
         for bad in ["", "too-long-x", "Upper", "1st", "-x", "a_b", "a/b", "a b"] {
             assert!(bad.parse::<LabName>().is_err(), "{bad}");
         }

@@ -26,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "curl",
     "docker.io",
     "etcd-client",
+    "etcd-server",
     "procps",
     "less",
     "libnss-myhostname",
@@ -94,7 +95,8 @@ fn prepare(tree: &Path) -> Result<()> {
         }
     }
     let units = tree.join("etc/systemd/system");
-    for target in files::names_in(&units)? {
+    let wants = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "wants");
+    for target in files::names_in(&units)?.into_iter().filter(wants) {
         for unit in UNWANTED {
             files::remove(&units.join(&target).join(unit))?;
         }

@@ -1,10 +1,9 @@
-//! A lab as its users see it: machines by name, commands in them, faults.
+//! A lab as its users see it: machines by name, and commands in them.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
 
 use crate::config::LabConfig;
 use crate::error::{LabError, Result};
@@ -12,10 +11,7 @@ use crate::nspawn::Nspawn;
 use crate::process::{self, Processes};
 use crate::progress::Progress;
 use crate::state::{LabState, MachineRecord};
-use crate::{exec, files, image, network, preflight, run, ssh};
-
-/// How long systemd-nspawn may take to notice that its machine is dead.
-const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::{exec, files, image, preflight, run, ssh};
 
 /// Handle of one lab; holds nothing open, so that several commands can use a lab at once.
 #[derive(Debug)]
@@ -120,40 +116,14 @@ impl Lab {
         run::output(self.command(machine, argv)?.stdin(input))
     }
 
-    /// A power cut: PID 1 gets SIGKILL, the rest falls with it. [`Lab::start`] boots the machine again.
-    pub fn kill(&self, machine: &str) -> Result<()> {
-        let (nspawn, processes) = self.running(machine)?;
-        processes.kill()?;
-        // systemd-nspawn tidies up behind its machine; only if it hangs it is killed, too.
-        nspawn.wait_stopped(KILL_TIMEOUT)?;
-        nspawn.destroy()
-    }
-
-    /// All its processes stand still, as on a hung host: its cable is up, nothing answers.
-    pub fn freeze(&self, machine: &str) -> Result<()> {
-        self.running(machine)?.0.cgroup()?.freeze(true)
-    }
-
-    /// Undoes [`Lab::freeze`].
-    pub fn thaw(&self, machine: &str) -> Result<()> {
-        self.running(machine)?.0.cgroup()?.freeze(false)
-    }
-
-    /// Pulls the machine's network cable; it stays pulled over reboots.
-    pub fn cut(&self, machine: &str) -> Result<()> {
-        self.load()?.machine(&self.config.name, machine)?;
-        network::cut(&self.config.name, machine)
-    }
-
-    /// Plugs the cable in again.
-    pub fn heal(&self, machine: &str) -> Result<()> {
-        self.load()?.machine(&self.config.name, machine)?;
-        network::heal(&self.config.name, machine)
-    }
-
     /// The private key that opens every machine: `ssh -i KEY root@ADDRESS`.
     pub fn ssh_identity(&self) -> PathBuf {
         ssh::identity(&self.dir())
+    }
+
+    /// The machine's root directory as the host sees it, also while the machine is off.
+    pub fn disk(&self, machine: &str) -> PathBuf {
+        self.nspawn(machine).root()
     }
 
     /// The log of the machine's console since its last boot.
@@ -181,7 +151,7 @@ impl Lab {
         Ok(state.unwrap_or_else(|| LabState::new(self.config.subnet)))
     }
 
-    fn running(&self, machine: &str) -> Result<(Nspawn, Processes)> {
+    pub(crate) fn running(&self, machine: &str) -> Result<(Nspawn, Processes)> {
         self.load()?.machine(&self.config.name, machine)?;
         let nspawn = self.nspawn(machine);
         let processes = nspawn.processes()?;

@@ -11,14 +11,15 @@ mod cgroup;
 mod config;
 mod container;
 mod debian;
+mod delay;
 mod down;
 mod error;
 mod exec;
+mod faults;
 mod files;
 mod host;
 mod image;
 mod lab;
-
 mod mounts;
 mod network;
 mod nspawn;
@@ -33,8 +34,10 @@ mod ssh;
 mod state;
 mod up;
 
-pub use config::{LabConfig, LabName, Subnet, Suite};
+pub use config::{LabConfig, LabName, Store, Subnet, Suite};
 pub use container::ContainerRecipe;
+pub use delay::Delay;
 pub use error::{LabError, Missing, Result};
 pub use lab::{Lab, Machine, MachineState};
+pub use network::CableFault;
 pub use progress::{Plain, Progress, Silent};

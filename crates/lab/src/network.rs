@@ -37,14 +37,14 @@ pub(crate) fn ensure_bridge(lab: &LabName, subnet: Subnet) -> Result<()> {
     Ok(())
 }
 
-/// Removes bridge, firewall rule and table; what is not there is fine.
+/// Removes bridge, firewall rule and tables; what is not there is fine.
 pub(crate) fn remove(lab: &LabName) -> Result<()> {
     let bridge = lab.bridge();
     if exists(&bridge) {
         run(&mut command("ip", ["link", "delete", &bridge]))?;
     }
-    if has_table(lab)? {
-        run(&mut command("nft", ["delete", "table", "bridge", &lab.nft_table()]))?;
+    for table in tables(lab)? {
+        delete_table(&table)?;
     }
     if let Some(rule) = forward_rule(lab)
         && succeeds(&mut iptables("-C", &rule))?
@@ -54,54 +54,78 @@ pub(crate) fn remove(lab: &LabName) -> Result<()> {
     Ok(())
 }
 
-/// Whether bridge or table are there.
+/// Whether bridge or tables are there.
 pub(crate) fn is_there(lab: &LabName) -> Result<bool> {
-    Ok(exists(&lab.bridge()) || has_table(lab)?)
+    Ok(exists(&lab.bridge()) || !tables(lab)?.is_empty())
 }
 
-/// Drops every frame to and from the machine's cable; that holds over its reboots.
-pub(crate) fn cut(lab: &LabName, machine: &str) -> Result<()> {
-    if !has_table(lab)? {
-        run_with_input(&mut command("nft", ["-f", "-"]), &table(lab))?;
+/// What is wrong with a machine's cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CableFault {
+    /// Nothing passes.
+    Cut,
+    /// Nothing reaches the machine; what it says is heard.
+    Deaf,
+    /// Nothing that it says is heard; all reaches it.
+    Mute,
+    /// So many frames of a hundred are lost, each way.
+    Lossy(u8),
+}
+
+/// Gives the machine's cable that fault in place of any other, at one stroke; that holds over its reboots.
+pub(crate) fn damage(lab: &LabName, machine: &str, fault: CableFault) -> Result<()> {
+    if let CableFault::Lossy(percent @ 101..) = fault {
+        return Err(LabError::Config { what: "loss", value: percent.to_string(), why: "must be 0 to 100 percent" });
     }
-    run(&mut command("nft", element("add", lab, machine))).map(drop)
+    let name = lab.nft_table(machine);
+    // Declared, so that there is one to delete.
+    let script =
+        format!("table bridge {name}\ndelete table bridge {name}\n{}", table(&name, &rules(lab, machine, fault)));
+    run_with_input(&mut command("nft", ["-f", "-"]), &script).map(drop)
 }
 
-/// Undoes [`cut`]; a whole cable stays whole.
+/// Undoes [`damage`]; a whole cable stays whole.
 pub(crate) fn heal(lab: &LabName, machine: &str) -> Result<()> {
-    if !has_table(lab)? {
-        return Ok(());
-    }
-    // Deleting an element that is not there is an error to nft, adding one that is there is not.
-    run(&mut command("nft", element("add", lab, machine)))?;
-    run(&mut command("nft", element("delete", lab, machine))).map(drop)
+    delete_table(&lab.nft_table(machine))
 }
 
-/// Whether the machine's cable is cut.
-pub(crate) fn is_cut(lab: &LabName, machine: &str) -> Result<bool> {
-    Ok(has_table(lab)? && succeeds(&mut command("nft", element("get", lab, machine)))?)
+/// Whether the machine's cable has a fault.
+pub(crate) fn is_faulty(lab: &LabName, machine: &str) -> Result<bool> {
+    succeeds(&mut command("nft", ["list", "table", "bridge", &lab.nft_table(machine)]))
 }
 
-fn element(verb: &str, lab: &LabName, machine: &str) -> [String; 6] {
-    let cable = format!("{{ \"{}\" }}", lab.cable(machine));
-    [verb, "element", "bridge", &lab.nft_table(), "cut", &cable].map(str::to_owned)
+/// What drops frames, by the side of the bridge where they meet it: those from the machine, and those to it.
+fn rules(lab: &LabName, machine: &str, fault: CableFault) -> [String; 2] {
+    let cable = lab.cable(machine);
+    let (from, to, how) = match fault {
+        CableFault::Cut => (true, true, String::new()),
+        CableFault::Deaf => (false, true, String::new()),
+        CableFault::Mute => (true, false, String::new()),
+        CableFault::Lossy(percent) => (true, true, format!("numgen random mod 100 < {percent} ")),
+    };
+    let rule = |side: &str, drop: bool| if drop { format!("{side} \"{cable}\" {how}drop") } else { String::new() };
+    [rule("iifname", from), rule("oifname", to)]
 }
 
-fn table(lab: &LabName) -> String {
-    format!(
-        "table bridge {} {{
-  set cut {{ type ifname; }}
-  chain forward {{ type filter hook forward priority 0; iifname @cut drop; oifname @cut drop; }}
-  chain input {{ type filter hook input priority 0; iifname @cut drop; }}
-  chain output {{ type filter hook output priority 0; oifname @cut drop; }}
-}}
-",
-        lab.nft_table()
-    )
+fn table(name: &str, [from, to]: &[String; 2]) -> String {
+    let chain = |hook: &str, rules: &[&String]| {
+        let rules: Vec<&str> = rules.iter().map(|rule| rule.as_str()).filter(|rule| !rule.is_empty()).collect();
+        format!("  chain {hook} {{\n    type filter hook {hook} priority 0\n    {}\n  }}\n", rules.join("\n    "))
+    };
+    let chains = [chain("forward", &[from, to]), chain("input", &[from]), chain("output", &[to])];
+    format!("table bridge {name} {{\n{}}}\n", chains.concat())
 }
 
-fn has_table(lab: &LabName) -> Result<bool> {
-    succeeds(&mut command("nft", ["list", "table", "bridge", &lab.nft_table()]))
+/// The tables of all faulty cables of the lab.
+fn tables(lab: &LabName) -> Result<Vec<String>> {
+    let all = run(&mut command("nft", ["list", "tables", "bridge"]))?;
+    let names = all.lines().filter_map(|line| line.trim().strip_prefix("table bridge "));
+    Ok(names.filter(|name| name.starts_with(&lab.nft_tables())).map(str::to_owned).collect())
+}
+
+fn delete_table(name: &str) -> Result<()> {
+    let script = format!("table bridge {name}\ndelete table bridge {name}\n");
+    run_with_input(&mut command("nft", ["-f", "-"]), &script).map(drop)
 }
 
 fn exists(interface: &str) -> bool {
@@ -170,10 +194,21 @@ mod tests {
         );
     }
 
-    #[test]
-    fn nft_commands_name_the_cable() {
+    #[track_caller]
+    fn check_rules(fault: CableFault, from: &str, to: &str) {
         let lab: LabName = "t-1".parse().unwrap();
-        assert_eq!(element("add", &lab, "m2").join(" "), "add element bridge flota_lab_t_1 cut { \"vb-t-1-m2\" }");
-        assert!(table(&lab).starts_with("table bridge flota_lab_t_1 {"));
+        assert_eq!(rules(&lab, "m2", fault), [from, to]);
+    }
+
+    #[test]
+    fn a_fault_drops_what_it_says() {
+        let (from, to) = ("iifname \"vb-t-1-m2\" drop", "oifname \"vb-t-1-m2\" drop");
+        check_rules(CableFault::Cut, from, to);
+        check_rules(CableFault::Deaf, "", to);
+        check_rules(CableFault::Mute, from, "");
+        let lossy = |rule: &str| rule.replace("drop", "numgen random mod 100 < 20 drop");
+        check_rules(CableFault::Lossy(20), &lossy(from), &lossy(to));
+        let table = table("flota_lab_t_1.m2", &["A".to_owned(), String::new()]);
+        assert_eq!(table.matches("    A\n").count(), 2, "{table}");
     }
 }

@@ -16,6 +16,10 @@ const FLOTA_LINKS: [(&str, &str); 3] = [
     ("flota", "usr/bin/fleetctl"),
 ];
 
+/// What `systemctl enable etcd` makes.
+const ETCD_LINK: (&str, &str) =
+    ("/usr/lib/systemd/system/etcd.service", "etc/systemd/system/multi-user.target.wants/etcd.service");
+
 /// What one machine is given.
 #[derive(Debug)]
 pub(crate) struct Provision<'a> {
@@ -35,6 +39,11 @@ impl Provision<'_> {
         };
         let files = render::flota_files(self.lab, self.machine, identity);
         let files_changed = write_all(root, &files)?;
+        if self.machine.index <= self.lab.etcd_members {
+            write_all(root, &render::etcd_files(self.lab, self.machine))?;
+            let (target, path) = ETCD_LINK;
+            files::link(target, &root.join(path))?;
+        }
         let binary_changed = files::copy_program(binary, &root.join("usr/bin/flota"))?;
         for (target, path) in FLOTA_LINKS {
             files::link(target, &root.join(path))?;

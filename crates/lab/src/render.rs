@@ -12,8 +12,26 @@ use crate::state::{LabState, MachineRecord};
 const FLOTA_SERVICE: &str = include_str!("../../../dist/systemd/flota.service");
 const FLOTA_SOCKET: &str = include_str!("../../../dist/systemd/flota.socket");
 
-/// The port of the embedded store.
+/// The port of the store, the embedded one and etcd.
 const STORE_PORT: u16 = 2379;
+
+/// The port at which the members of etcd talk to each other.
+const ETCD_PEER_PORT: u16 = 2380;
+
+/// What a lab adds to Debian's unit of etcd: the key stays root's, a member that waits for the others does not hold up
+/// the boot, and one that finds its address not there yet tries again.
+const ETCD_DROP_IN: &str = "[Service]
+Type=exec
+StateDirectory=etcd
+StateDirectoryMode=0700
+LoadCredential=key.pem:/etc/flota/pki/machine-key.pem
+Environment=ETCD_KEY_FILE=%d/key.pem ETCD_PEER_KEY_FILE=%d/key.pem
+Restart=always
+RestartSec=1
+
+[Unit]
+StartLimitIntervalSec=0
+";
 
 /// Racks that machines are spread over in their metadata, so that placement by it can be tried.
 const RACKS: u8 = 3;
@@ -56,11 +74,44 @@ pub(crate) fn flota_files(lab: &LabState, machine: &MachineRecord, identity: &Id
     vec![
         file("etc/systemd/system/flota.service", 0o644, FLOTA_SERVICE),
         file("etc/systemd/system/flota.socket", 0o644, FLOTA_SOCKET),
-        file("etc/flota/flota.toml", 0o644, flota_toml(lab.subnet, machine.index)),
+        file("etc/flota/flota.toml", 0o644, flota_toml(lab, machine.index)),
         file("etc/flota/pki/ca.pem", 0o644, identity.authority.clone()),
         file("etc/flota/pki/machine.pem", 0o644, identity.certificate.clone()),
         file("etc/flota/pki/machine-key.pem", 0o600, identity.key.clone()),
     ]
+}
+
+/// A member of etcd, with TLS to clients and to the other members.
+pub(crate) fn etcd_files(lab: &LabState, machine: &MachineRecord) -> Vec<MachineFile> {
+    vec![
+        file("etc/default/etcd", 0o644, etcd_environment(lab, machine)),
+        file("etc/systemd/system/etcd.service.d/lab.conf", 0o644, ETCD_DROP_IN),
+    ]
+}
+
+fn etcd_environment(lab: &LabState, machine: &MachineRecord) -> String {
+    let url = |index: u8, port: u16| format!("https://{}:{port}", lab.subnet.machine(index));
+    let members: Vec<String> = (1..=lab.etcd_members).map(|n| format!("m{n}={}", url(n, ETCD_PEER_PORT))).collect();
+    let (clients, peers) = (url(machine.index, STORE_PORT), url(machine.index, ETCD_PEER_PORT));
+    let mut text = format!(
+        "ETCD_NAME={}
+ETCD_DATA_DIR=/var/lib/etcd/lab
+ETCD_LISTEN_CLIENT_URLS={clients}
+ETCD_ADVERTISE_CLIENT_URLS={clients}
+ETCD_LISTEN_PEER_URLS={peers}
+ETCD_INITIAL_ADVERTISE_PEER_URLS={peers}
+ETCD_INITIAL_CLUSTER={}
+ETCD_INITIAL_CLUSTER_TOKEN=lab
+",
+        machine.name(),
+        members.join(",")
+    );
+    for side in ["ETCD_", "ETCD_PEER_"] {
+        let _ = writeln!(text, "{side}TRUSTED_CA_FILE=/etc/flota/pki/ca.pem");
+        let _ = writeln!(text, "{side}CERT_FILE=/etc/flota/pki/machine.pem");
+        let _ = writeln!(text, "{side}CLIENT_CERT_AUTH=true");
+    }
+    text
 }
 
 fn hosts(lab: &LabState) -> String {
@@ -104,14 +155,14 @@ fn known_hosts(subnet: Subnet, ssh: &SshKeys) -> String {
     format!("m*,{network}* {}\n", ssh.host_public.trim_end())
 }
 
-/// Machine 1 has the store, all others join it.
-fn flota_toml(subnet: Subnet, index: u8) -> String {
-    let address = subnet.machine(index);
-    let store = format!("https://{}:{STORE_PORT}", subnet.machine(1));
-    let store = if index == 1 {
-        format!("listen = [\"unix:/run/flota/store.sock\", \"{store}\"]")
-    } else {
-        format!("endpoints = [\"{store}\"]")
+/// Machine 1 has the store and all others join it; or each uses all members of etcd.
+fn flota_toml(lab: &LabState, index: u8) -> String {
+    let address = lab.subnet.machine(index);
+    let url = |index: u8| format!("\"https://{}:{STORE_PORT}\"", lab.subnet.machine(index));
+    let store = match lab.etcd_members {
+        0 if index == 1 => format!("listen = [\"unix:/run/flota/store.sock\", {}]", url(1)),
+        0 => format!("endpoints = [{}]", url(1)),
+        members => format!("endpoints = [{}]", (1..=members).map(url).collect::<Vec<_>>().join(", ")),
     };
     format!(
         r#"[machine]
@@ -133,6 +184,7 @@ key = "/etc/flota/pki/machine-key.pem"
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Store;
     use std::path::Path;
 
     fn lab() -> LabState {
@@ -143,9 +195,8 @@ mod tests {
 
     #[test]
     fn the_first_machine_has_the_store_and_the_second_joins() {
-        let subnet = lab().subnet;
         assert_eq!(
-            flota_toml(subnet, 1),
+            flota_toml(&lab(), 1),
             r#"[machine]
 address = "10.78.0.11"
 metadata = { machine = "m1", rack = "r1" }
@@ -159,10 +210,28 @@ cert = "/etc/flota/pki/machine.pem"
 key = "/etc/flota/pki/machine-key.pem"
 "#
         );
-        let second = flota_toml(subnet, 2);
+        let second = flota_toml(&lab(), 2);
         assert!(second.contains("\nendpoints = [\"https://10.78.0.11:2379\"]\n"), "{second}");
         assert!(second.contains("address = \"10.78.0.12\""), "{second}");
         assert!(!second.contains("listen"), "{second}");
+    }
+
+    #[test]
+    fn a_member_of_etcd_knows_the_others_and_every_machine_knows_the_members() {
+        let mut lab = LabState::new("10.78.0.0/24".parse().unwrap());
+        lab.found(Store::Etcd, 4);
+        lab.grow(4, Path::new("/image")).unwrap();
+        let text = etcd_environment(&lab, &lab.machines[1]);
+        assert!(text.starts_with("ETCD_NAME=m2\n"), "{text}");
+        assert!(text.contains("\nETCD_LISTEN_CLIENT_URLS=https://10.78.0.12:2379\n"), "{text}");
+        let members = "m1=https://10.78.0.11:2380,m2=https://10.78.0.12:2380,m3=https://10.78.0.13:2380";
+        assert!(text.contains(&format!("\nETCD_INITIAL_CLUSTER={members}\n")), "{text}");
+        assert!(text.contains("\nETCD_PEER_CLIENT_CERT_AUTH=true\n"), "{text}");
+        let endpoints =
+            r#"endpoints = ["https://10.78.0.11:2379", "https://10.78.0.12:2379", "https://10.78.0.13:2379"]"#;
+        for index in [1, 4] {
+            assert!(flota_toml(&lab, index).contains(endpoints));
+        }
     }
 
     #[test]

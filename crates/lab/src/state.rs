@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LabName, MAX_MACHINES, Subnet};
+use crate::config::{LabName, MAX_MACHINES, Store, Subnet};
 use crate::error::{LabError, Result};
 use crate::files;
 
@@ -19,6 +19,9 @@ pub(crate) const KEYS_DIR: &str = "keys";
 pub(crate) struct LabState {
     format: u32,
     pub(crate) subnet: Subnet,
+    /// The machines with a member of etcd: those up to this number. None: the first machine's daemon is the store.
+    #[serde(default)]
+    pub(crate) etcd_members: u8,
     pub(crate) machines: Vec<MachineRecord>,
 }
 
@@ -43,7 +46,14 @@ impl MachineRecord {
 impl LabState {
     /// A lab without machines.
     pub(crate) fn new(subnet: Subnet) -> Self {
-        Self { format: FORMAT, subnet, machines: Vec::new() }
+        Self { format: FORMAT, subnet, etcd_members: 0, machines: Vec::new() }
+    }
+
+    /// Decides on the store, once: with the first machines.
+    pub(crate) fn found(&mut self, store: Store, machines: u8) {
+        if self.machines.is_empty() {
+            self.etcd_members = store.members(machines);
+        }
     }
 
     /// Reads it from the lab's directory; none when there is no lab.
@@ -111,7 +121,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(LabState::load(dir.path()).unwrap(), None);
         let mut state = LabState::new("10.78.0.0/24".parse().unwrap());
+        state.found(Store::Etcd, 2);
         assert!(state.grow(2, Path::new("/image/a")).unwrap());
+        // A store that has begun with one member stays so.
+        state.found(Store::Etcd, 3);
+        assert_eq!(state.etcd_members, 1);
         assert!(!state.grow(1, Path::new("/image/b")).unwrap());
         assert!(state.grow(3, Path::new("/image/b")).unwrap());
         state.save(dir.path()).unwrap();

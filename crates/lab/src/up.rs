@@ -53,6 +53,7 @@ impl Lab {
         // A subnet in use shall be told at once, not after a minute of building.
         network::ensure_bridge(&self.config.name, state.subnet)?;
         let image = self.build_image(progress)?;
+        state.found(self.config.store, self.config.machines);
         if state.grow(self.config.machines, &image)? {
             // Before anything of them exists: `down` and the next `up` know of them.
             state.save(&self.dir())?;
@@ -223,8 +224,8 @@ impl Lab {
         if !matches!(answer.as_str(), "running" | "degraded") {
             return Ok(Some(format!("its systemd says `{answer}`")));
         }
-        // A machine with its cable cut is as ready as it can be; nobody may wait for its network.
-        if network::is_cut(&self.config.name, machine)? {
+        // A machine with a faulty cable is as ready as it can be; nobody may wait for its network.
+        if network::is_faulty(&self.config.name, machine)? {
             return Ok(None);
         }
         let connected = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);

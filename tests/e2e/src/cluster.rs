@@ -1,27 +1,41 @@
-//! The one cluster that all tests share, handed to each of them whole and empty.
+//! The one cluster that all tests of a program share, handed to each of them whole and empty.
 
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flota_lab::{ContainerRecipe, Lab, LabConfig, MachineState, Plain};
+use flota_lab::{Lab, LabConfig, MachineState, Plain, Store};
 
 use crate::node::Node;
 use crate::undertaker::Undertaker;
 use crate::wait::eventually;
-use crate::{diagnosis, program};
+use crate::{beats, diagnosis, program};
 
-const LAB: &str = "e2e";
-const SUBNET: &str = "10.78.240.0/24";
-const MACHINES: u8 = 3;
+/// The image of [`crate::texts::WEB`] and [`crate::texts::BEAT`].
 const WEB_IMAGE: &str = "flota/web:1";
+
+/// What a cluster is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    lab: &'static str,
+    subnet: &'static str,
+    machines: u8,
+    store: Store,
+}
+
+/// Three machines, the store in the first one's daemon: the smallest cluster that people run.
+const THREE: Plan = Plan { lab: "e2e", subnet: "10.78.240.0/24", machines: 3, store: Store::Embedded };
+
+/// Five machines, Debian's etcd on three of them.
+const FIVE: Plan = Plan { lab: "e2e5", subnet: "10.78.241.0/24", machines: 5, store: Store::Etcd };
 
 /// How long the machines may take to find each other, in seconds.
 const TOGETHER: u64 = 30;
 
-/// Three machines with Flota on them.
+/// Machines with Flota on them.
 #[derive(Debug)]
 pub struct Cluster {
+    plan: Plan,
     lab: Lab,
     machines: Vec<Facts>,
     /// Whether a test failed on it, so that nobody knows what it left behind.
@@ -46,8 +60,20 @@ pub struct InUse(MutexGuard<'static, Option<Cluster>>);
 /// The first call boots it, and so does the first one after a failed test.
 #[track_caller]
 pub fn cluster() -> InUse {
+    hand_out(THREE)
+}
+
+/// The same with five machines and a real etcd on three of them. A program uses one or the other.
+#[track_caller]
+pub fn five() -> InUse {
+    hand_out(FIVE)
+}
+
+#[track_caller]
+fn hand_out(plan: Plan) -> InUse {
     let mut place = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-    let cluster = place.get_or_insert_with(Cluster::create);
+    let cluster = place.get_or_insert_with(|| Cluster::create(plan));
+    assert_eq!(cluster.plan, plan, "this program uses another cluster already");
     if cluster.spoiled {
         cluster.boot_anew();
     }
@@ -79,18 +105,19 @@ impl Drop for InUse {
 }
 
 impl Cluster {
-    fn create() -> Cluster {
+    fn create(plan: Plan) -> Cluster {
         let binary = program::flota();
-        let undertaker = Undertaker::hire(&binary, LAB);
+        let undertaker = Undertaker::hire(&binary, plan.lab);
         let config = LabConfig {
-            name: LAB.parse().unwrap(),
-            subnet: SUBNET.parse().unwrap(),
-            machines: MACHINES,
+            name: plan.lab.parse().unwrap(),
+            subnet: plan.subnet.parse().unwrap(),
+            machines: plan.machines,
+            store: plan.store,
             binary: Some(binary),
             ..LabConfig::default()
         };
         let lab = Lab::open(config).unwrap_or_else(|error| panic!("{error}"));
-        Cluster { lab, machines: Vec::new(), spoiled: true, _undertaker: undertaker }
+        Cluster { plan, lab, machines: Vec::new(), spoiled: true, _undertaker: undertaker }
     }
 
     /// A new lab, whatever was there.
@@ -98,8 +125,8 @@ impl Cluster {
         let progress = &mut Plain(std::io::stderr());
         self.lab.down(progress).unwrap_or_else(|error| panic!("{error}"));
         let machines = self.lab.up(progress).unwrap_or_else(|error| panic!("{error}"));
-        let web = ContainerRecipe::web();
-        self.lab.build_container_image(WEB_IMAGE, &web, progress).unwrap_or_else(|error| panic!("{error}"));
+        let image = beats::image();
+        self.lab.build_container_image(WEB_IMAGE, &image, progress).unwrap_or_else(|error| panic!("{error}"));
         self.machines = machines
             .into_iter()
             .map(|machine| {
@@ -113,7 +140,7 @@ impl Cluster {
     /// Takes away what a test left: everything runs, nothing is in the cluster.
     #[track_caller]
     fn tidy(&self) {
-        self.power_on();
+        self.mend();
         for node in self.nodes() {
             node.start_daemon();
         }
@@ -123,8 +150,21 @@ impl Cluster {
             self.m1().run(&format!("flota destroy --block-attempts 15 {units}")).ok();
         }
         for node in self.nodes() {
-            node.run("rm -rf /root/* && docker ps --all --quiet | xargs --no-run-if-empty docker rm --force").ok();
+            node.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force").ok();
+            node.run(&format!("rm -rf /root/* {}", beats::DIR)).ok();
         }
+    }
+
+    /// Takes every fault away that a machine can have from outside.
+    #[track_caller]
+    fn mend(&self) {
+        for machine in self.lab.list().unwrap() {
+            self.lab.heal(&machine.name).unwrap();
+            if machine.state == MachineState::Frozen {
+                self.lab.thaw(&machine.name).unwrap();
+            }
+        }
+        self.power_on();
     }
 
     /// The lab under the cluster, for its faults.
@@ -142,6 +182,11 @@ impl Cluster {
         self.node(0)
     }
 
+    /// The machine of that number, counted from 1.
+    pub fn m(&self, number: usize) -> Node<'_> {
+        self.node(number - 1)
+    }
+
     /// A machine that joined.
     pub fn m2(&self) -> Node<'_> {
         self.node(1)
@@ -155,6 +200,17 @@ impl Cluster {
     fn node(&self, index: usize) -> Node<'_> {
         let facts = &self.machines[index];
         Node { lab: &self.lab, name: &facts.name, id: &facts.id, address: facts.address }
+    }
+
+    /// A machine that runs and can be asked about the cluster: the last one whose cable is whole and that has power.
+    #[track_caller]
+    pub fn asked(&self) -> Node<'_> {
+        let running = self.lab.list().unwrap();
+        let good = |name: &str| {
+            let up = running.iter().any(|machine| machine.name == name && machine.state == MachineState::Running);
+            up && !self.lab.is_damaged(name).unwrap()
+        };
+        self.nodes().into_iter().rev().find(|node| good(node.name)).unwrap_or_else(|| self.m1())
     }
 
     /// All machines in the order of their ids, as lists have them.
@@ -185,7 +241,7 @@ impl Cluster {
         }
     }
 
-    /// Submits a template and starts its instances 1 to 3, one on each machine; returns when all are active.
+    /// Submits a template and starts as many instances as there are machines, one on each machine; returns when all are active.
     #[track_caller]
     pub fn start_everywhere(&self, template: &str, text: &str) {
         let file = format!("{template}@.service");
@@ -197,7 +253,7 @@ impl Cluster {
     /// The machine that a unit is scheduled to, if it is.
     #[track_caller]
     pub fn place(&self, unit: &str) -> Option<Node<'_>> {
-        let list = self.m1().ask("flota list-unit-files --no-legend --full --fields unit,target");
+        let list = self.asked().ask("flota list-unit-files --no-legend --full --fields unit,target");
         let mut rows = list.lines().filter_map(|line| line.split_once(' '));
         let (_, target) = rows.find(|(name, _)| *name == unit)?;
         let id = target.trim().split('/').next()?;
@@ -208,7 +264,7 @@ impl Cluster {
     #[track_caller]
     pub fn all_running(&self, units: usize, seconds: u64) -> String {
         eventually(&format!("{units} units are active and running"), seconds, || {
-            let list = self.m1().run("flota list-units --no-legend");
+            let list = self.asked().run("flota list-units --no-legend");
             let rows: Vec<&str> = list.stdout.lines().collect();
             let running = |row: &&str| row.ends_with("  active  running");
             if rows.len() == units && rows.iter().all(running) {

@@ -4,12 +4,16 @@
 //! other, no units. Commands run on the machines as people type them. A test fails by panicking, its helpers too, and
 //! the logs of all machines are printed then.
 //!
-//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab `e2e` running
-//! after the last test, for a look by hand.
+//! There are two test programs: `it` on three machines with the embedded store, and `faults` on five with a real etcd.
+//!
+//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`)
+//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod beats;
 mod cluster;
 mod diagnosis;
+mod length;
 mod node;
 mod page;
 mod program;
@@ -20,7 +24,9 @@ mod witness;
 
 pub mod texts;
 
-pub use cluster::{Cluster, InUse, cluster};
+pub use beats::{Beats, Life, host_seconds};
+pub use cluster::{Cluster, InUse, cluster, five};
+pub use length::{full_length, in_full_or};
 pub use node::Node;
 pub use page::page;
 pub use ran::Ran;

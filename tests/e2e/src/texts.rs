@@ -18,6 +18,18 @@ ExecStop=/usr/bin/docker stop web-%i
 Conflicts=web@*
 ";
 
+/// A container that writes down when it lives (see [`crate::Beats`]).
+pub const BEAT: &str = "[Unit]
+Description=Beat %i
+Requires=docker.service
+After=docker.service
+
+[Service]
+ExecStartPre=-/usr/bin/docker rm -f beat-%i
+ExecStart=/usr/bin/docker run --rm --name beat-%i -v /var/lib/beats:/beats flota/web:1 beat %p-%i
+ExecStop=/usr/bin/docker stop beat-%i
+";
+
 /// A plain process, at most one per machine.
 pub const SLEEP: &str = "[Unit]
 Description=Sleeper %i

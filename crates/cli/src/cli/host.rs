@@ -58,6 +58,9 @@ pub enum LabVerb {
     Kill(LabMachineArg),
     /// Start a machine that is off
     Start(LabMachineArg),
+    /// Make something go wrong on a machine, or mend it
+    #[command(subcommand)]
+    Fault(LabFaultVerb),
     /// Stop all machines and remove every trace of the lab but its image
     Down(LabName),
 }
@@ -85,6 +88,89 @@ pub struct LabUpArgs {
     /// Debian of new machines: bookworm, trixie, forky or sid
     #[arg(long, value_name = "SUITE", default_value = "trixie")]
     pub suite: String,
+    /// What keeps the state of a new lab's cluster: embedded (in the daemon of m1) or etcd (Debian's, on m1 to m3)
+    #[arg(long, value_name = "STORE", default_value = "embedded")]
+    pub store: String,
+}
+
+/// What can go wrong on a machine beside its power.
+#[derive(Debug, Subcommand)]
+pub enum LabFaultVerb {
+    /// Pull the network cable; it stays pulled over reboots
+    Cut(LabCutArgs),
+    /// Lose so many of a hundred packets each way, over reboots too
+    Loss(LabLossArgs),
+    /// Take away cut and loss
+    Heal(LabMachineArg),
+    /// Let every packet to and from the machine be late, until the end of the input (Ctrl-D)
+    Delay(LabDelayArgs),
+    /// Let all of the machine stand still, with its cable up
+    Freeze(LabMachineArg),
+    /// Undo freeze
+    Thaw(LabMachineArg),
+    /// Let one unit of the machine stand still, such as etcd.service
+    Pause(LabUnitArgs),
+    /// Undo pause
+    Resume(LabUnitArgs),
+    /// Allow so many writes to the disk in a second; 0: as many as it likes
+    SlowDisk(LabSlowDiskArgs),
+}
+
+/// Arguments of `lab fault cut`.
+#[derive(Debug, Args)]
+pub struct LabCutArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// Only what goes to the machine is lost
+    #[arg(long, conflicts_with = "mute")]
+    pub deaf: bool,
+    /// Only what comes from the machine is lost
+    #[arg(long)]
+    pub mute: bool,
+}
+
+/// Arguments of `lab fault loss`.
+#[derive(Debug, Args)]
+pub struct LabLossArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// Of a hundred packets
+    #[arg(value_name = "PERCENT")]
+    pub percent: u8,
+}
+
+/// Arguments of `lab fault delay`.
+#[derive(Debug, Args)]
+pub struct LabDelayArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// How late each packet is, in milliseconds; an answer is late twice
+    #[arg(value_name = "MILLISECONDS")]
+    pub milliseconds: u64,
+}
+
+/// Arguments of the faults of one unit.
+#[derive(Debug, Args)]
+pub struct LabUnitArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// The unit, such as etcd.service
+    pub unit: String,
+}
+
+/// Arguments of `lab fault slow-disk`.
+#[derive(Debug, Args)]
+pub struct LabSlowDiskArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// Writes in a second
+    #[arg(value_name = "WRITES")]
+    pub writes: u32,
 }
 
 /// Arguments of `lab list`.

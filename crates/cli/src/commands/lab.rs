@@ -1,5 +1,7 @@
 //! `lab`: a cluster of Debian machines on this host. Blocking: the lab's work is mounts, processes and files.
 
+mod fault;
+
 use std::{
     thread,
     time::{Duration, Instant},
@@ -44,6 +46,7 @@ pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
             open(&arguments.name.lab)?.start(&arguments.machine, &mut Told(printer)).map_err(failure)?;
             Ok(Exit::SUCCESS)
         }
+        LabVerb::Fault(fault) => fault::run(printer, fault),
         LabVerb::Down(name) => {
             open(&name.lab)?.down(&mut Told(printer)).map_err(failure)?;
             Ok(Exit::SUCCESS)
@@ -82,6 +85,7 @@ fn up(printer: &mut Printer<'_>, arguments: &LabUpArgs) -> Result<Exit, Failure>
         subnet: arguments.subnet.parse().map_err(failure)?,
         suite: arguments.suite.parse().map_err(failure)?,
         machines: arguments.machines,
+        store: arguments.store.parse().map_err(failure)?,
         binary: Some(own),
         ..LabConfig::default()
     };
