@@ -1,4 +1,4 @@
-//! Figures for docs/reliability.md, as lines that begin with `figure:`.
+//! Figures for whoever reads the output, as lines that begin with `figure:`.
 
 use std::io::Write as _;
 
