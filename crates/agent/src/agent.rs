@@ -10,10 +10,15 @@ use crate::fence::{Fence, Guarded};
 use crate::held::Held;
 use crate::local::{Busy, Local, Order, SLOW_JOB};
 use crate::report::ReportRate;
+use crate::trust::Known;
 
 /// How long the note that a unit was started may wait to be written together with others. Should the daemon end
 /// before, it finds the unit running and takes it over.
 const NOTE_WAIT: Millis = Millis(100);
+
+/// How long the disk may not know of the store's newest revision. Older ones do: a store that is older than the last
+/// few seconds is told by them.
+const REVISION_WAIT: Millis = Millis(5_000);
 
 /// How long a machine that has just booted waits for the store's word before it starts its last schedule alone: what
 /// was moved to another machine meanwhile is then not started twice.
@@ -79,6 +84,7 @@ impl Agent {
         self.keep_fence(now, &mut effects);
         match event {
             Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
+            Event::Believed(known) => self.believe(now, known, &mut effects),
             Event::Schedule(schedule) => self.take_schedule(schedule, &mut effects),
             Event::Text { hash, text } => self.take_text(hash, text),
             Event::NoText { hash, why } => self.miss_text(now, hash, &why),
@@ -116,7 +122,21 @@ impl Agent {
     /// Notes what runs. The disk may learn of it a little later, together with other such notes.
     pub(crate) fn note_started(&mut self, now: Millis, unit: UnitName, hash: UnitHash) {
         self.held.started.insert(unit, hash);
-        self.unsaved.get_or_insert(now.plus(NOTE_WAIT));
+        self.save_by(now.plus(NOTE_WAIT));
+    }
+
+    fn save_by(&mut self, due: Millis) {
+        self.unsaved = Some(self.unsaved.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Remembers how far the store is. Which store it is must be on the disk before anything of it is acted on.
+    fn believe(&mut self, now: Millis, known: Known, effects: &mut Vec<Effect>) {
+        let before = self.held.known.replace(known.clone());
+        if before.as_ref() == Some(&known) {
+            return;
+        }
+        let only_further = before.is_some_and(|before| Known { revision: known.revision, ..before } == known);
+        if only_further { self.save_by(now.plus(REVISION_WAIT)) } else { self.persist(effects) }
     }
 
     fn boot(&mut self, now: Millis, held: Held, boot_id: String, installed: BTreeMap<UnitName, Installed>) {
@@ -142,14 +162,18 @@ impl Agent {
         }
     }
 
-    /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3).
+    /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3). The first one of
+    /// a store that people accepted counts whatever its generation: they know that the store is older.
     fn take_schedule(&mut self, schedule: Schedule, effects: &mut Vec<Effect>) {
         self.patient_until = None;
+        let incarnation = self.held.known.as_ref().map_or(0, |known| known.incarnation);
+        let anew = incarnation > self.held.schedule_incarnation;
         let refusal = match &self.held.schedule {
             Some(held) if held.cluster != schedule.cluster => Some(format!(
                 "refused a schedule of cluster {}: this machine holds one of cluster {}; its units run on unchanged",
                 schedule.cluster, held.cluster
             )),
+            Some(_) if anew => None,
             Some(held) if held.generation > schedule.generation => Some(format!(
                 "refused schedule generation {}: this machine holds generation {}; its units run on unchanged",
                 schedule.generation.0, held.generation.0
@@ -169,7 +193,8 @@ impl Agent {
             return;
         }
         self.refused = None;
-        if self.held.schedule.as_ref() != Some(&schedule) {
+        if anew || self.held.schedule.as_ref() != Some(&schedule) {
+            self.held.schedule_incarnation = incarnation;
             self.note_new_orders(&schedule);
             self.held.schedule = Some(schedule);
             self.enrol();

@@ -7,6 +7,7 @@ use flota_unit::{UnitHash, UnitName};
 
 use crate::Held;
 use crate::fence::Guarded;
+use crate::trust::Known;
 
 /// Numbers an [`Effect::Observe`], so that an answer from before an operation is not taken for one after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +56,8 @@ pub enum Event {
         /// The unit files in Flota's folder.
         installed: BTreeMap<UnitName, Installed>,
     },
+    /// The store is believed, and is now so far. What follows is its word.
+    Believed(Known),
     /// The store holds this schedule for this machine.
     Schedule(Schedule),
     /// The answer to [`Effect::Fetch`].

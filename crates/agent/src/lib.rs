@@ -11,6 +11,8 @@
 //! Invariant: one unit's failure never holds another one up: each unit has its own steps; only file changes are
 //! batched, for the sake of one daemon-reload.
 //!
+//! [`trust`] judges the store before any of its words gets here.
+//!
 //! [`registrations`] is a second, smaller mind beside it: keys in the store that live as long as a unit does.
 
 mod agent;
@@ -22,6 +24,7 @@ mod local;
 mod reconcile;
 pub mod registrations;
 mod report;
+pub mod trust;
 
 pub use agent::Agent;
 pub use event::{Effect, Event, FileOp, FileResults, Installed, JobResult, Observation, Token};

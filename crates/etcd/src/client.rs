@@ -29,6 +29,17 @@ pub enum Committed {
     No,
 }
 
+/// One key, and who answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The store's revision.
+    pub revision: i64,
+    /// The store's own id, as its headers have it; 0 where they have none.
+    pub store_id: u64,
+    /// The key's pair, if it exists.
+    pub pair: Option<KeyValue>,
+}
+
 /// A connection to the store; clones share it.
 #[derive(Clone)]
 pub struct StoreClient {
@@ -53,6 +64,16 @@ impl StoreClient {
     pub async fn get(&self, key: &str) -> Result<(i64, Option<KeyValue>), EtcdError> {
         let (revision, mut pairs, _) = self.page(key, GetOptions::new()).await?;
         Ok((revision, pairs.pop()))
+    }
+
+    /// Reads one key, the store's revision, and which store it is.
+    pub async fn look(&self, key: &str) -> Result<Look, EtcdError> {
+        let mut kv = self.client.kv_client();
+        let mut response = within(CALL_TIMEOUT, kv.get(key, None)).await?;
+        let header = response.header();
+        let revision = header.map_or(0, etcd_client::ResponseHeader::revision);
+        let store_id = header.map_or(0, etcd_client::ResponseHeader::cluster_id);
+        Ok(Look { revision, store_id, pair: response.take_kvs().into_iter().find_map(from_wire) })
     }
 
     /// Reads all keys under `prefix` at one revision.

@@ -67,11 +67,11 @@ pub struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Renews the lease once. What the store answers is to this renewal, never to an earlier one.
-    pub async fn renew(&mut self) -> Result<(), EtcdError> {
+    /// Renews the lease once; returns the store's revision, as far as who answered knows it. What the store answers is to this renewal, never to an earlier one.
+    pub async fn renew(&mut self) -> Result<i64, EtcdError> {
         within(CALL_TIMEOUT, self.keeper.keep_alive()).await?;
         match within(CALL_TIMEOUT, self.stream.message()).await? {
-            Some(answer) if answer.ttl() > 0 => Ok(()),
+            Some(answer) if answer.ttl() > 0 => Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision)),
             Some(_) => Err(EtcdError::LeaseExpired { id: self.lease.0 }),
             None => Err(EtcdError::Ended { what: "keep-alive", reason: "stream closed".to_owned() }),
         }

@@ -20,7 +20,7 @@ pub mod server;
 mod upstream;
 mod watch;
 
-pub use client::{Committed, StoreClient};
+pub use client::{Committed, Look, StoreClient};
 pub use config::{ClientConfig, TlsFiles};
 pub use error::EtcdError;
 pub use lease::{KeepAlive, random_number};

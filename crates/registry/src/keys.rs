@@ -30,11 +30,11 @@ pub const REPORTS: &str = "/flota/v1/reports/";
 /// A key of Flota's own, and who writes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    /// The birth record. Writer: the first daemon.
+    /// The birth record. Writer: the first daemon; the API when people accept a store.
     Cluster,
     /// A unit file's text, shared by all units with the same content. Writer: the API; the leader collects unused ones.
     File(UnitHash),
-    /// A desired unit. Writer: the API.
+    /// A desired unit. Writer: the API; a machine puts one back that an accepted store has lost.
     Unit(UnitName),
     /// A living machine. Writer: that machine.
     Machine(MachineId),
@@ -44,7 +44,7 @@ pub enum Key {
     Cordon(MachineId),
     /// What a machine's metadata is over its configuration, whether it lives or not. Writer: the API.
     Metadata(MachineId),
-    /// A machine's schedule. Writer: the leader, fenced.
+    /// A machine's schedule. Writer: the leader, fenced; the machine puts it back where an accepted store has lost it.
     Schedule(MachineId),
     /// A machine's report. Writer: that machine.
     Report(MachineId),

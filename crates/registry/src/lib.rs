@@ -27,6 +27,7 @@ pub use model::{
 pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use txn::{
     Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
-    campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine, leave_cluster,
-    publish_report, put_cordon, put_machine, put_metadata, put_unit, remove_cordon, withdraw_units,
+    accept_store, campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine,
+    leave_cluster, publish_report, put_back_schedule, put_cordon, put_machine, put_member, put_metadata, put_unit,
+    remove_cordon, withdraw_units,
 };

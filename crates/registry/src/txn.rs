@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::encode;
 use crate::snapshot::FileText;
 use crate::{
-    Cluster, Cordon, DesiredState, DesiredUnit, Key, Leader, Machine, MachineId, MetadataOverlay, Report, Schedule,
+    Cluster, Cordon, DesiredState, DesiredUnit, Key, Leader, Machine, MachineId, Member, MetadataOverlay, Report,
+    Schedule,
 };
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
@@ -125,6 +126,19 @@ pub fn create_cluster(cluster: &Cluster) -> Txn {
     Txn::default().if_at(&Key::Cluster, None).put(&Key::Cluster, cluster, None)
 }
 
+/// Takes a store for the truth that machines do not believe: replaces the cluster's record, if it is still as `seen`
+/// (none: there is none, for the store was wiped).
+pub fn accept_store(cluster: &Cluster, seen: Option<i64>) -> Txn {
+    Txn::default().if_at(&Key::Cluster, seen).put(&Key::Cluster, cluster, None)
+}
+
+/// Puts a schedule back into a store that lost it, unless there is one again. The one case in which the machine itself
+/// writes it: nobody else knows what it held.
+pub fn put_back_schedule(id: &MachineId, schedule: &Schedule) -> Txn {
+    let key = Key::Schedule(id.clone());
+    Txn::default().if_at(&key, None).put(&key, schedule, None)
+}
+
 /// Stores a unit and its text, if the unit is still as `seen` (its `mod_revision`; none: it did not exist).
 ///
 /// The text is written every time, even when it is known: its new `mod_revision` tells the collector of
@@ -144,6 +158,11 @@ pub fn destroy_unit(name: &UnitName, seen: i64) -> Txn {
 /// Announces a machine for as long as `lease` lives.
 pub fn put_machine(id: &MachineId, machine: &Machine, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Machine(id.clone()), machine, Some(lease))
+}
+
+/// Writes that a machine belongs to the cluster, or that it goes down.
+pub fn put_member(id: &MachineId, member: &Member) -> Txn {
+    Txn::default().put(&Key::Member(id.clone()), member, None)
 }
 
 /// Metadata to write, and the `mod_revision` of what it follows (none: there is none yet).

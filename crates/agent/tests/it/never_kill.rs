@@ -1,6 +1,7 @@
 //! Promises P1, P2 and P3 on one machine: silence, restarts and strangers' orders change nothing.
 
 use super::*;
+use flota_agent::trust::Known;
 use flota_agent::{Event, Held};
 
 #[test]
@@ -158,4 +159,57 @@ fn an_answer_from_before_a_job_does_not_count_after_it() {
     machine.answer(before, "a.service", "inactive");
     machine.pass(1_000);
     assert_eq!(machine.runs[&name("a.service")].starts, starts, "{:#?}", machine.trace);
+}
+
+fn known(incarnation: u64, revision: i64) -> Known {
+    Known { cluster: schedule(1, &[]).cluster, incarnation, revision, store: None }
+}
+
+#[test]
+fn an_older_schedule_counts_only_from_a_store_that_people_accepted_and_only_once() {
+    let mut machine = running();
+    machine.send(Event::Believed(known(0, 50)));
+    machine.schedule(&schedule(9, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED)]));
+    machine.schedule(&schedule(4, &[("a.service", 1, LAUNCHED)]));
+    machine.pass(1_000);
+    assert_untouched(&machine);
+
+    machine.send(Event::Believed(known(1, 20)));
+    machine.schedule(&schedule(4, &[("a.service", 1, LAUNCHED)]));
+    assert!(!machine.is_running(&name("b.service")), "the accepted store does not know of it");
+    assert_eq!(machine.runs[&name("a.service")].starts, 1, "what both have runs on");
+    machine.schedule(&schedule(3, &[]));
+    machine.pass(1_000);
+    assert!(machine.is_running(&name("a.service")), "from now on generations count again");
+    machine.restart_daemon();
+    machine.schedule(&schedule(3, &[]));
+    machine.pass(1_000);
+    assert!(machine.is_running(&name("a.service")), "after a restart too");
+}
+
+#[test]
+fn another_clusters_schedule_is_refused_even_from_a_store_that_people_accepted() {
+    let mut machine = running();
+    machine.send(Event::Believed(known(1, 20)));
+    let other = "000000000000000000000000000000ee".parse().unwrap();
+    machine.schedule(&Schedule { cluster: other, ..schedule(99, &[]) });
+    machine.pass(1_000);
+    assert_untouched(&machine);
+}
+
+#[test]
+fn the_stores_revision_is_kept_on_the_disk_every_few_seconds_and_with_each_schedule() {
+    let mut machine = running();
+    machine.send(Event::Believed(known(0, 50)));
+    assert_eq!(machine.held.known, Some(known(0, 50)), "which store it is, at once");
+    for revision in 51..=90 {
+        machine.send(Event::Believed(known(0, revision)));
+        machine.pass(100);
+    }
+    assert_eq!(machine.held.known, Some(known(0, 50)), "4 s later");
+    machine.pass(1_100);
+    assert_eq!(machine.held.known, Some(known(0, 90)));
+    machine.send(Event::Believed(known(0, 95)));
+    machine.schedule(&schedule(2, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED), ("c.service", 3, LOADED)]));
+    assert_eq!(machine.held.known, Some(known(0, 95)));
 }
