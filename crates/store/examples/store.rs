@@ -5,7 +5,12 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use flota_store::{Listen, Store, StoreConfig};
+use mimalloc::MiMalloc;
 use tokio_util::sync::CancellationToken;
+
+/// The allocator of the `flota` program: what is measured here is what runs there.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Serves etcd v3 from a data directory.
 #[derive(Parser)]
