@@ -20,6 +20,9 @@ const FIRST_FRAME: usize = FRAME_HEAD + 1 + 40;
 /// Largest frame. Requests are bounded far below; a delete or a revocation of very many keys is not, and is refused above this.
 pub(crate) const MAX_FRAME_BYTES: usize = 256 << 20;
 
+/// Most bytes reserved for a frame before any of them is read: as many as nearly all frames have.
+const MAX_RESERVED_BYTES: usize = 8 << 20;
+
 const MAGIC: &[u8; 8] = b"flotalog";
 const FORMAT: u32 = 2;
 
@@ -129,18 +132,34 @@ pub(crate) enum Next {
     Unreadable(String),
 }
 
+/// What is at a place of a file, before its content is looked at.
+pub(crate) enum Raw {
+    /// All bytes of a frame that is whole and follows the one before it.
+    Frame(Vec<u8>),
+    /// Anything else.
+    Other(Next),
+}
+
+impl Raw {
+    /// Looks at the content.
+    pub(crate) fn parse(self) -> Next {
+        match self {
+            Raw::Frame(bytes) => parse(&bytes[FRAME_HEAD..]).map_or_else(Next::Unreadable, Next::Frame),
+            Raw::Other(next) => next,
+        }
+    }
+}
+
 /// Reads the frames of one file.
 pub(crate) struct FrameReader<R> {
     input: R,
     chain: Chain,
     offset: u64,
-    /// The frame at hand; kept for the next one.
-    bytes: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
     pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader { input, chain: Chain::default(), offset: 0, bytes: Vec::new() }
+        FrameReader { input, chain: Chain::default(), offset: 0 }
     }
 
     /// Where the next frame begins.
@@ -153,47 +172,49 @@ impl<R: Read> FrameReader<R> {
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Next> {
-        self.bytes.clear();
-        self.fill(FRAME_HEAD)?;
-        let length = number(&self.bytes, 0).unwrap_or(0) as usize;
+        self.next_raw().map(Raw::parse)
+    }
+
+    /// Checks the next frame, and leaves its content to be parsed.
+    pub(crate) fn next_raw(&mut self) -> io::Result<Raw> {
+        let mut bytes = Vec::new();
+        self.fill(&mut bytes, FRAME_HEAD)?;
+        let length = number(&bytes, 0).unwrap_or(0) as usize;
         if length == 0 {
             // Zeros are space that was prepared, however few of them a crash has left.
-            return Ok(match self.bad("the frame has no length")? {
-                Next::Bad { rest, .. } if rest.iter().all(|byte| *byte == 0) => Next::End,
+            return Ok(match self.bad("the frame has no length", bytes)? {
+                Raw::Other(Next::Bad { rest, .. }) if rest.iter().all(|byte| *byte == 0) => Raw::Other(Next::End),
                 other => other,
             });
         }
         if length > MAX_FRAME_BYTES {
-            return self.bad("the frame's length is impossible");
+            return self.bad("the frame's length is impossible", bytes);
         }
-        self.fill(FRAME_HEAD + length)?;
-        if self.bytes.len() < FRAME_HEAD + length {
-            return self.bad("the frame is cut off");
+        self.fill(&mut bytes, FRAME_HEAD + length)?;
+        if bytes.len() < FRAME_HEAD + length {
+            return self.bad("the frame is cut off", bytes);
         }
-        let Some(crc) = checked_crc(&self.bytes) else {
-            return self.bad("the frame's checksum is wrong");
+        let Some(crc) = checked_crc(&bytes) else {
+            return self.bad("the frame's checksum is wrong", bytes);
         };
-        if number(&self.bytes, 8) != Some(self.chain.crc) || number(&self.bytes, 12) != Some(self.chain.tag) {
-            return self.bad("the frame belongs elsewhere");
+        if number(&bytes, 8) != Some(self.chain.crc) || number(&bytes, 12) != Some(self.chain.tag) {
+            return self.bad("the frame belongs elsewhere", bytes);
         }
-        let frame = match parse(&self.bytes[FRAME_HEAD..]) {
-            Ok(frame) => frame,
-            Err(reason) => return Ok(Next::Unreadable(reason)),
-        };
         self.chain.follow(crc);
-        self.offset += self.bytes.len() as u64;
-        Ok(Next::Frame(frame))
+        self.offset += bytes.len() as u64;
+        Ok(Raw::Frame(bytes))
     }
 
-    fn bad(&mut self, reason: &'static str) -> io::Result<Next> {
-        let mut rest = std::mem::take(&mut self.bytes);
+    fn bad(&mut self, reason: &'static str, mut rest: Vec<u8>) -> io::Result<Raw> {
         self.input.read_to_end(&mut rest)?;
-        Ok(Next::Bad { reason, rest })
+        Ok(Raw::Other(Next::Bad { reason, rest }))
     }
 
-    fn fill(&mut self, length: usize) -> io::Result<()> {
-        let missing = (length - self.bytes.len()) as u64;
-        self.input.by_ref().take(missing).read_to_end(&mut self.bytes)?;
+    /// Reads until there are `length` bytes, or the file ends. What a damaged length asks for is not reserved at once.
+    fn fill(&mut self, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        let missing = length - bytes.len();
+        bytes.reserve_exact(missing.min(MAX_RESERVED_BYTES));
+        self.input.by_ref().take(missing as u64).read_to_end(bytes)?;
         Ok(())
     }
 }

@@ -15,6 +15,9 @@ use super::{FileName, Identity};
 use crate::StoreError;
 use crate::disk::Disk;
 
+/// Bytes read at once: few enough that they are still in the processor's cache when they are looked at.
+const READ_BYTES: usize = 128 << 10;
+
 /// What was found on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
@@ -228,7 +231,7 @@ impl Recovery<'_> {
 
     fn open(&self, name: FileName) -> Result<FrameReader<BufReader<Box<dyn io::Read + Send>>>, StoreError> {
         let input = self.disk.open(&name.to_string()).map_err(|source| self.io("open", name, source))?;
-        Ok(FrameReader::new(BufReader::with_capacity(1 << 20, input)))
+        Ok(FrameReader::new(BufReader::with_capacity(READ_BYTES, input)))
     }
 
     fn io(&self, action: &'static str, name: FileName, source: io::Error) -> StoreError {

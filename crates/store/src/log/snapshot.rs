@@ -119,11 +119,12 @@ fn size(record: &Record) -> usize {
 fn verify(disk: &dyn Disk, name: &str) -> io::Result<()> {
     let mut reader = FrameReader::new(io::BufReader::new(disk.open(name)?));
     loop {
+        let offset = reader.offset();
         match reader.next()? {
             Next::Frame(Frame::End) => return Ok(()),
             Next::Frame(_) => {}
             Next::End | Next::Bad { .. } | Next::Unreadable(_) => {
-                return Err(io::Error::other(format!("{name} reads back wrong at byte {}", reader.offset())));
+                return Err(io::Error::other(format!("{name} reads back wrong at byte {offset}")));
             }
         }
     }
