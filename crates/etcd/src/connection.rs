@@ -1,6 +1,7 @@
 //! Connections to a server: HTTP/1 and HTTP/2 on one port, each bounded in what it can cost.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tonic::transport::server::Connected;
 use tower::Service;
 
 use crate::authority::AuthorityRepair;
+use crate::gather::Gather;
 
 /// Largest head of a request, in bytes; a larger one is refused.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -55,12 +57,20 @@ where
 {
     let info = stream.connect_info();
     let read = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Inbound { stream, read: Arc::clone(&read), repair: AuthorityRepair::new() });
+    let gather = Gather::new(stream);
+    let io = TokioIo::new(Inbound { stream: gather.clone(), read: Arc::clone(&read), repair: AuthorityRepair::new() });
+    let mut turn = Turn { gather, under_way: Arc::default(), deferred: false };
+    let under_way = Arc::clone(&turn.under_way);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(info.clone());
         let mut router = router.clone();
-        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+        let counted = Counted::new(&under_way);
+        async move {
+            let answer = router.call(request).await.unwrap_or_else(|never| match never {});
+            drop(counted);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let builder = builder(max_streams);
     let mut connection = pin!(builder.serve_connection(io, service));
@@ -69,7 +79,7 @@ where
     loop {
         tokio::select! {
             // What ends a connection is its client's business: a reset, bytes that are no HTTP, a timeout.
-            _ = connection.as_mut() => return,
+            () = poll_fn(|cx| turn.poll(connection.as_mut(), cx)) => return,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
@@ -80,6 +90,52 @@ where
                     return;
                 }
             }
+        }
+    }
+}
+
+/// A request that waits for its answer, counted until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(under_way: &Arc<AtomicUsize>) -> Counted {
+        under_way.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(under_way))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// When a connection reads and writes.
+struct Turn<S> {
+    gather: Gather<S>,
+    /// Requests that wait for their answer.
+    under_way: Arc<AtomicUsize>,
+    /// Whether the connection has let others go first since it read and wrote the last time.
+    deferred: bool,
+}
+
+impl<S: AsyncWrite + Unpin> Turn<S> {
+    /// Polls the connection, and sends what it wrote. While other requests are under way it lets the tasks go first that can run now:
+    /// requests that became durable together are answered in one write, and the next ones are read together.
+    fn poll(&mut self, connection: Pin<&mut impl Future>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.deferred && self.under_way.load(Ordering::Relaxed) > 0 {
+            self.deferred = true;
+            // Has the task woken after those that can run; ready is only what is polled once more.
+            if pin!(tokio::task::yield_now()).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.deferred = false;
+        let ended = connection.poll(cx).is_ready();
+        match self.gather.poll_send(cx) {
+            _ if ended => Poll::Ready(()),
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -12,6 +12,7 @@ mod client;
 mod config;
 pub mod connection;
 mod error;
+mod gather;
 pub mod json;
 mod lease;
 mod leased;

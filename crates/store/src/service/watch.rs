@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
 use flota_mvcc::{Event, EventFilter, KeyRange, Revision};
-use futures_util::{FutureExt, Stream, stream};
+use futures_util::{FutureExt, Stream, TryStreamExt, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
@@ -48,10 +48,11 @@ impl WatchService {
     /// Begins a stream of watches.
     pub(super) fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> WatchResponses {
         let watches = WatchStream::new(&self.shared, Credentials::of(&request), request.into_inner());
-        Box::pin(stream::try_unfold(watches, |mut watches| async move {
-            let response = watches.next().await?;
-            Ok(response.map(|response| (response, watches)))
-        }))
+        let batches = stream::try_unfold(watches, |mut watches| async move {
+            let responses = watches.next().await?;
+            Ok::<_, Status>(responses.map(|responses| (stream::iter(responses.into_iter().map(Ok)), watches)))
+        });
+        Box::pin(batches.try_flatten())
     }
 }
 
@@ -117,11 +118,11 @@ impl WatchStream {
         }
     }
 
-    /// The next response; `None` ends the stream.
-    async fn next(&mut self) -> Result<Option<WatchAnswer>, Status> {
+    /// The next responses; `None` ends the stream.
+    async fn next(&mut self) -> Result<Option<VecDeque<WatchAnswer>>, Status> {
         loop {
-            if let Some(response) = self.ready.pop_front() {
-                return Ok(Some(response));
+            if !self.ready.is_empty() {
+                return Ok(Some(std::mem::take(&mut self.ready)));
             }
             // A busy watch must not keep the client from canceling it.
             let asked = self.inbound.as_mut().and_then(|inbound| inbound.message().now_or_never());
