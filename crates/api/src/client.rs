@@ -293,6 +293,19 @@ impl Client {
         body: Option<&impl Serialize>,
         condition: Condition<'_>,
     ) -> Result<Reply, ClientError> {
+        timeout(REQUEST_TIMEOUT, self.request_unbounded(method, path, body, condition))
+            .await
+            .map_err(|_| ClientError::Timeout { endpoint: self.endpoint.clone() })?
+    }
+
+    /// For whoever bounds it in time.
+    async fn request_unbounded(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        condition: Condition<'_>,
+    ) -> Result<Reply, ClientError> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.host());
         if let Some((name, value)) = condition.header() {
             request = request.header(name, value);
@@ -305,9 +318,7 @@ impl Client {
             None => Vec::new(),
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| self.protocol(error))?;
-        let (status, reply) = timeout(REQUEST_TIMEOUT, self.exchange(request))
-            .await
-            .map_err(|_| ClientError::Timeout { endpoint: self.endpoint.clone() })??;
+        let (status, reply) = self.exchange(request).await?;
         if status.is_success() { Ok(reply) } else { Err(refusal(status, &reply.body)) }
     }
 

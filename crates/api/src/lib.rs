@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod error;
 pub mod events;
+pub mod join;
 pub mod machines;
 pub mod native;
 pub mod page;

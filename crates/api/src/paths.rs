@@ -40,6 +40,13 @@ pub const CORDON_ROUTE: &str = "/v1/machines/{name}/cordon";
 /// How this machine leaves its cluster (GET), and the order to do so (POST), Flota's own; absolute.
 pub const LEAVE: &str = "/v1/leave";
 
+/// Takes the daemon's machine into another cluster (POST), Flota's own; absolute.
+pub const JOIN: &str = "/v1/join";
+/// The tokens that let machines join (GET, POST), Flota's own; absolute.
+pub const TOKENS: &str = "/v1/tokens";
+/// One such token (DELETE), Flota's own; absolute.
+pub const TOKEN_ROUTE: &str = "/v1/tokens/{name}";
+
 /// The keys that units of this machine have registered (GET, PUT, DELETE), Flota's own; absolute.
 pub const REGISTRATIONS: &str = "/v1/registrations";
 
@@ -77,6 +84,11 @@ pub fn machine(id: &str) -> String {
 /// The path of what people ask of a machine.
 pub fn cordon(id: &str) -> String {
     format!("{ALL_MACHINES}/{}/cordon", escape(id))
+}
+
+/// The path of a token.
+pub fn token(id: &str) -> String {
+    format!("{TOKENS}/{}", escape(id))
 }
 
 /// The path of one registration.

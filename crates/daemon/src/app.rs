@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use flota_agent::Agent;
@@ -13,6 +13,7 @@ use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
 use flota_gateway::Gateway;
 use flota_gateway::listen::{Listen, keep};
+use flota_pki::Authority;
 use flota_registry::{Machine, MachineId, Millis};
 use flota_store::{Store, StoreConfig, StoreError};
 use flota_systemd::{Notifier, inherited_listeners};
@@ -26,8 +27,9 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Options, StoreChoice};
 use crate::disk::DataDir;
 use crate::guard::GuardFile;
+use crate::join::{self, Door, Joiner, announce, hex, pki};
 use crate::peer::Responder;
-use crate::session::Session;
+use crate::session::{LinkWatch, Session};
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
 use crate::tasks::guard::Guard;
@@ -63,6 +65,12 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
 
+    if let Some(membership) = &config.membership {
+        join::adopt(&data, membership)?;
+    }
+    let announced = announcement(&config)?;
+    let authority = certificates(&config, &me, &announced.address)?;
+
     let store = match &config.store {
         StoreChoice::Embedded { listen } => {
             let store = Store::open(StoreConfig::new(data.store(), listen.clone())).await?;
@@ -71,8 +79,12 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
         }
         StoreChoice::Remote => None,
     };
-    let (announced, machine) = watch::channel(announcement(&config)?);
-    spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown).await?;
+    let (announced, machine) = watch::channel(announced);
+    let link = spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown).await?;
+    if let Some(authority) = authority {
+        let address = announced.borrow().address.clone();
+        open_door(&config, authority, &address, link, &tasks, &shutdown).await?;
+    }
     tasks.spawn(on_hangup(hangups, options, announced, shutdown.clone()));
     notifier.ready();
     info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
@@ -93,6 +105,42 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     ended
 }
 
+/// Sees to this machine's certificates; the cluster's authority, where this machine has it.
+fn certificates(config: &Config, me: &MachineId, address: &str) -> anyhow::Result<Option<Authority>> {
+    let Some(folder) = &config.own_pki else {
+        // Nobody but people can renew these.
+        let ends = config.client.tls.as_ref().and_then(|files| pki::ends_soon(files, SystemTime::now()));
+        ends.into_iter().for_each(|what| warn!("{what}; joining again (flota join) gives this machine a new one"));
+        return Ok(None);
+    };
+    let authority = pki::ensure_authority(folder)?;
+    pki::issue_own(&authority, folder, me, &config.served_at(address))?;
+    Ok(Some(authority))
+}
+
+/// Lets other machines join by tokens.
+async fn open_door(
+    config: &Config,
+    authority: Authority,
+    address: &str,
+    link: LinkWatch,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let (Some(listen), Some(at), Some(tls)) =
+        (config.join.listen(address), config.join.announced(address), config.client.tls.clone())
+    else {
+        return Ok(());
+    };
+    let fingerprint = hex(&pki::fingerprint_of_pem(authority.certificate())?);
+    let announced = flota_registry::Door { address: at, authority: fingerprint };
+    let client = StoreClient::new(&config.client).await?;
+    let door = Door { authority, client, endpoints: config.store_for_others(address), tls };
+    tasks.spawn(door.run(listen, shutdown.clone()));
+    tasks.spawn(announce(announced, link, shutdown.clone()));
+    Ok(())
+}
+
 /// Serves the embedded store; where there is none this never ends.
 async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Result<(), StoreError> {
     match store {
@@ -109,7 +157,7 @@ async fn spawn_tasks(
     listeners: Vec<UnixListener>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<LinkWatch> {
     let Machine { boot_id, address, .. } = machine.borrow().clone();
     let client = StoreClient::new(&config.client).await?;
     let peer_client = client.clone();
@@ -167,15 +215,17 @@ async fn spawn_tasks(
     tasks.spawn(task.run(requests, shutdown.clone()));
 
     if let Some(listen) = config.peer.listen(&address) {
-        let responder = Responder { me: me.clone(), boot_id, client: peer_client };
+        let responder = Responder { me: me.clone(), boot_id: boot_id.clone(), client: peer_client };
         tasks.spawn(responder.run(listen, shutdown.clone()));
     }
     if let Some(listen) = &config.gateway {
         tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
     }
+    let for_others = link_watch.clone();
     let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, shutdown.clone());
+    let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data));
     tasks.spawn(http::serve(api, listeners));
-    Ok(())
+    Ok(for_others)
 }
 
 /// What an earlier daemon of this boot told the guard. Without it exclusive units are stopped first, and start again.

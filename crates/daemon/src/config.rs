@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flota_etcd::{ClientConfig, TlsFiles};
+use flota_etcd::{ClientConfig, Membership, MembershipError, TlsFiles};
 use flota_gateway::listen::Listen as GatewayListen;
 use flota_registry::Millis;
 use flota_store::Listen;
 use serde::Deserialize;
+
+use crate::join::pki;
 
 /// Read when no file is named; it may be missing.
 pub const DEFAULT_FILE: &str = "/etc/flota/flota.toml";
@@ -25,6 +27,10 @@ const DEFAULT_BRIDGE: &str = "docker0";
 const OFF: &str = "off";
 /// Where other machines ask whether this one lives, where nothing else is configured.
 const DEFAULT_PEER_PORT: u16 = 4002;
+/// Where other machines join the cluster, where nothing else is configured.
+const DEFAULT_JOIN_PORT: u16 = 4003;
+/// Where certificates lie, in the data directory.
+const PKI_DIR: &str = "pki";
 /// Longest name of an interface that the kernel takes.
 const MAX_INTERFACE_NAME: usize = 15;
 /// The API's socket where systemd passes none.
@@ -53,6 +59,8 @@ pub struct Options {
     pub gateway_listen: Vec<String>,
     /// Where other machines ask whether this one lives, or `off`.
     pub peer_listen: Option<String>,
+    /// Where other machines join the cluster, or `off`.
+    pub join_listen: Option<String>,
     /// The address that other machines reach this one at.
     pub address: Option<String>,
     /// Machine metadata as `key=value,key=value`.
@@ -81,6 +89,9 @@ pub enum ConfigError {
         /// Where in it, and why.
         message: String,
     },
+    /// What the machine was told when it joined cannot be read.
+    #[error("where this machine's cluster is")]
+    Membership(#[from] MembershipError),
     /// A value is not acceptable.
     #[error("configuration: {0}")]
     Value(String),
@@ -112,26 +123,26 @@ impl StoreChoice {
     }
 }
 
-/// Whether and where other machines can ask whether this one lives.
+/// Whether and where a port is open for other machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerChoice {
+pub enum PortChoice {
     /// Nowhere.
     Off,
-    /// At the address that the machine announces.
-    Announced,
+    /// This port of the address that the machine announces.
+    Announced(u16),
     /// There.
     At(SocketAddr),
 }
 
-impl PeerChoice {
+impl PortChoice {
     /// Where to listen, on a machine that announces `address`: at all of its addresses where that one is a name.
     pub fn listen(self, address: &str) -> Option<SocketAddr> {
         match self {
-            PeerChoice::Off => None,
-            PeerChoice::At(at) => Some(at),
-            PeerChoice::Announced => {
+            PortChoice::Off => None,
+            PortChoice::At(at) => Some(at),
+            PortChoice::Announced(port) => {
                 let ip = address.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-                Some(SocketAddr::new(ip, DEFAULT_PEER_PORT))
+                Some(SocketAddr::new(ip, port))
             }
         }
     }
@@ -165,7 +176,13 @@ pub struct Config {
     /// Where the discovery gateway listens; none: there is no gateway.
     pub gateway: Option<GatewayListen>,
     /// Where other machines ask whether this one lives.
-    pub peer: PeerChoice,
+    pub peer: PortChoice,
+    /// Where other machines join the cluster; only where this one has the cluster's certificate authority.
+    pub join: PortChoice,
+    /// Where this machine keeps the cluster's own certificate authority; none where `[tls]` names other certificates.
+    pub own_pki: Option<PathBuf>,
+    /// What the machine was told when it joined; none: the store is as the configuration file says.
+    pub membership: Option<Membership>,
     /// How long a machine lives without a sign of life.
     pub lease: Duration,
     /// How long after that it is still waited for.
@@ -182,10 +199,11 @@ struct File {
     data_dir: Option<PathBuf>,
     machine: MachineSection,
     store: StoreSection,
-    tls: Option<TlsSection>,
+    tls: Option<TlsFiles>,
     api: ApiSection,
     gateway: GatewaySection,
-    peer: PeerSection,
+    peer: PortSection,
+    join: PortSection,
     cluster: ClusterSection,
 }
 
@@ -201,14 +219,6 @@ struct MachineSection {
 struct StoreSection {
     endpoints: Vec<String>,
     listen: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsSection {
-    ca: PathBuf,
-    cert: PathBuf,
-    key: PathBuf,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -234,7 +244,7 @@ impl Default for GatewaySection {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct PeerSection {
+struct PortSection {
     listen: Option<String>,
 }
 
@@ -261,7 +271,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && options.config.is_none() => File::default(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        Config::build(file, options)
+        let membership = Membership::read(&data_dir(&file, options))?;
+        Config::build(file, membership, options)
     }
 
     /// Where the daemon keeps what a restart survives and a reboot does not: beside the API's socket.
@@ -270,11 +281,47 @@ impl Config {
         socket.parent().unwrap_or(Path::new("/run/flota"))
     }
 
-    fn build(file: File, options: &Options) -> Result<Config, ConfigError> {
-        let data_dir = options.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
-        let tls = file.tls.map(|TlsSection { ca, cert, key }| TlsFiles { ca, cert, key });
-        let endpoints = chosen(&options.store_endpoints, file.store.endpoints);
-        let listen = chosen(&options.store_listen, file.store.listen);
+    /// The addresses in the certificate of this machine, where it has the cluster's authority: it announces `address`.
+    pub fn served_at(&self, address: &str) -> Vec<String> {
+        let listens = self.https_listens().map(|at| at.ip()).filter(|ip| !ip.is_unspecified());
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        listens.map(|ip| ip.to_string()).chain([address.to_owned(), name]).collect()
+    }
+
+    /// Where other machines find the embedded store of this one, which announces `address`.
+    pub fn store_for_others(&self, address: &str) -> Vec<String> {
+        let reached = |at: SocketAddr| PortChoice::At(at).announced(address);
+        self.https_listens().filter_map(reached).map(|at| format!("https://{at}")).collect()
+    }
+
+    fn https_listens(&self) -> impl Iterator<Item = SocketAddr> {
+        let listens = match &self.store {
+            StoreChoice::Embedded { listen } => listen.as_slice(),
+            StoreChoice::Remote => &[],
+        };
+        listens.iter().filter_map(|listen| match listen {
+            Listen::Tls { addr, .. } => Some(*addr),
+            Listen::Unix(_) | Listen::Tcp(_) => None,
+        })
+    }
+
+    fn build(file: File, membership: Option<Membership>, options: &Options) -> Result<Config, ConfigError> {
+        let data_dir = data_dir(&file, options);
+        let is_told = options.store_endpoints.is_empty() && options.store_listen.is_empty();
+        let membership = membership.filter(|_| is_told);
+        let (endpoints, listen, tls) = match &membership {
+            Some(told) if !told.store.endpoints.is_empty() => {
+                (told.store.endpoints.clone(), Vec::new(), told.tls.clone())
+            }
+            _ => (
+                chosen(&options.store_endpoints, file.store.endpoints),
+                chosen(&options.store_listen, file.store.listen),
+                file.tls,
+            ),
+        };
+        let own_pki = (endpoints.is_empty() && tls.is_none() && listen.iter().any(|at| at.starts_with("https:")))
+            .then(|| data_dir.join(PKI_DIR));
+        let tls = tls.or_else(|| own_pki.as_deref().map(pki::machine_files));
         let (store, client) = store(endpoints, listen, tls)?;
         let metadata = match &options.metadata {
             Some(text) => parse_metadata(text)?,
@@ -285,7 +332,15 @@ impl Config {
         check_range("cluster.max_moves", file.cluster.max_moves, &MAX_MOVES)?;
         let api_listen = chosen(&options.api_listen, file.api.listen);
         let gateway = gateway(&options.gateway_listen, file.gateway)?;
-        let peer = peer(options.peer_listen.clone().or(file.peer.listen).as_deref(), &store)?;
+        let listen = options.peer_listen.clone().or(file.peer.listen);
+        let peer = port("peer.listen", listen.as_deref(), store.is_shared(), DEFAULT_PEER_PORT)?;
+        let listen = options.join_listen.clone().or(file.join.listen);
+        let join = port("join.listen", listen.as_deref(), own_pki.is_some(), DEFAULT_JOIN_PORT)?;
+        if join != PortChoice::Off && own_pki.is_none() {
+            return Err(value(
+                "join.listen needs the cluster's own certificates: a store that listens at https, and no [tls]",
+            ));
+        }
         Ok(Config {
             data_dir,
             address: options.address.clone().or(file.machine.address),
@@ -295,12 +350,19 @@ impl Config {
             api_listen: if api_listen.is_empty() { vec![DEFAULT_API_SOCKET.into()] } else { api_listen },
             gateway,
             peer,
+            join,
+            own_pki,
+            membership,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),
             max_moves: usize::try_from(file.cluster.max_moves).unwrap_or(usize::MAX),
             verbose: options.verbose,
         })
     }
+}
+
+fn data_dir(file: &File, options: &Options) -> PathBuf {
+    options.data_dir.clone().or_else(|| file.data_dir.clone()).unwrap_or_else(|| DEFAULT_DATA_DIR.into())
 }
 
 fn chosen<T: Clone>(option: &[T], file: Vec<T>) -> Vec<T> {
@@ -346,14 +408,15 @@ fn gateway(option: &[String], section: GatewaySection) -> Result<Option<GatewayL
     Ok((!is_off && !is_nowhere).then_some(listen))
 }
 
-fn peer(configured: Option<&str>, store: &StoreChoice) -> Result<PeerChoice, ConfigError> {
+/// A port for other machines: as configured, else `port` of the machine's address where `is_wanted`.
+fn port(name: &str, configured: Option<&str>, is_wanted: bool, port: u16) -> Result<PortChoice, ConfigError> {
     match configured {
-        Some(OFF) => Ok(PeerChoice::Off),
+        Some(OFF) => Ok(PortChoice::Off),
         Some(text) => match text.parse() {
-            Ok(address) => Ok(PeerChoice::At(address)),
-            Err(_) => Err(value(format!("peer.listen `{text}` is not of the form ADDRESS:PORT, and not `{OFF}`"))),
+            Ok(address) => Ok(PortChoice::At(address)),
+            Err(_) => Err(value(format!("{name} `{text}` is not of the form ADDRESS:PORT, and not `{OFF}`"))),
         },
-        None => Ok(if store.is_shared() { PeerChoice::Announced } else { PeerChoice::Off }),
+        None => Ok(if is_wanted { PortChoice::Announced(port) } else { PortChoice::Off }),
     }
 }
 
@@ -411,7 +474,7 @@ mod tests {
     use super::*;
 
     fn build(text: &str) -> Result<Config, ConfigError> {
-        Config::build(parse(Path::new("flota.toml"), text)?, &Options::default())
+        Config::build(parse(Path::new("flota.toml"), text)?, None, &Options::default())
     }
 
     #[track_caller]
@@ -440,11 +503,49 @@ mod tests {
     }
 
     #[test]
+    fn a_store_on_the_network_without_certificates_has_its_own_and_lets_machines_join() {
+        let listen = "[store]\nlisten = [\"https://10.0.0.1:2379\"]\n";
+        let first = build(listen).unwrap();
+        assert_eq!(first.own_pki.as_deref(), Some(Path::new("/var/lib/flota/pki")));
+        assert_eq!(first.join.announced("10.0.0.1").as_deref(), Some("10.0.0.1:4003"));
+        assert_eq!(first.client.tls.unwrap().ca, Path::new("/var/lib/flota/pki/ca.pem"));
+        let tls = "[tls]\nca = \"/ca\"\ncert = \"/cert\"\nkey = \"/key\"\n";
+        let with_tls = build(&format!("{listen}{tls}")).unwrap();
+        assert_eq!((with_tls.own_pki, with_tls.join), (None, PortChoice::Off));
+        let off = build(&format!("{listen}[join]\nlisten = \"off\"\n")).unwrap();
+        assert_eq!((off.own_pki.is_some(), off.join), (true, PortChoice::Off));
+        assert_eq!(build("").unwrap().own_pki, None);
+    }
+
+    #[test]
+    fn what_the_machine_was_told_when_it_joined_wins_over_the_file_and_flags_win_over_both() {
+        let told = Membership {
+            cluster: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+            store: flota_etcd::MembershipStore { endpoints: vec!["https://10.0.0.1:2379".to_owned()] },
+            tls: Some(TlsFiles { ca: "/a".into(), cert: "/b".into(), key: "/c".into() }),
+        };
+        let text = "[store]\nlisten = [\"https://10.0.0.2:2379\"]\n";
+        let file = || parse(Path::new("f"), text).unwrap();
+        let joined = Config::build(file(), Some(told.clone()), &Options::default()).unwrap();
+        assert!(matches!(joined.store, StoreChoice::Remote));
+        assert_eq!(joined.client.endpoints, ["https://10.0.0.1:2379"]);
+        assert_eq!((joined.own_pki, joined.join, joined.membership), (None, PortChoice::Off, Some(told.clone())));
+        let options = Options { store_listen: vec!["unix:/run/s".to_owned()], ..Options::default() };
+        let flags = Config::build(file(), Some(told.clone()), &options).unwrap();
+        assert_eq!((flags.client.endpoints, flags.membership), (vec!["unix:/run/s".to_owned()], None));
+        // Moved back from a store elsewhere to the one in this daemon.
+        let back = flota_etcd::MembershipStore { endpoints: Vec::new() };
+        let back = Membership { store: back, tls: None, ..told };
+        let config = Config::build(file(), Some(back), &Options::default()).unwrap();
+        assert!(matches!(config.store, StoreChoice::Embedded { .. }) && config.own_pki.is_some());
+    }
+
+    #[test]
     fn flags_win_over_the_file() {
         let file = parse(Path::new("f"), "data_dir = \"/a\"\n[machine]\nmetadata = { x = \"1\" }\n").unwrap();
         let options =
             Options { data_dir: Some("/b".into()), metadata: Some("k=v, l=w=2".into()), ..Options::default() };
-        let config = Config::build(file, &options).unwrap();
+        let config = Config::build(file, None, &options).unwrap();
         assert_eq!(config.data_dir, Path::new("/b"));
         assert_eq!(config.metadata, BTreeMap::from([("k".into(), "v".into()), ("l".into(), "w=2".into())]));
     }
@@ -460,15 +561,15 @@ mod tests {
         assert_eq!(listens(build("[gateway]\nlisten = []\nbridges = []\n").unwrap()), None);
 
         let flag = |text: &str| Options { gateway_listen: vec![text.to_owned()], ..Options::default() };
-        assert_eq!(listens(Config::build(File::default(), &flag("off")).unwrap()), None);
-        let config = Config::build(File::default(), &flag("127.0.0.1:2379")).unwrap();
+        assert_eq!(listens(Config::build(File::default(), None, &flag("off")).unwrap()), None);
+        let config = Config::build(File::default(), None, &flag("127.0.0.1:2379")).unwrap();
         assert_eq!(config.gateway.unwrap().bridge_port(), 2379);
     }
 
     #[test]
     fn others_can_ask_a_machine_that_shares_its_store() {
         let remote = "[store]\nendpoints = [\"http://10.0.0.1:2379\"]\n";
-        assert_eq!(build("").unwrap().peer, PeerChoice::Off);
+        assert_eq!(build("").unwrap().peer, PortChoice::Off);
         let peer = build(remote).unwrap().peer;
         assert_eq!(peer.listen("10.0.0.2"), "10.0.0.2:4002".parse().ok());
         assert_eq!(peer.announced("10.0.0.2").as_deref(), Some("10.0.0.2:4002"));
@@ -478,16 +579,16 @@ mod tests {
 
         let everywhere = build("[peer]\nlisten = \"0.0.0.0:5000\"\n").unwrap().peer;
         assert_eq!(everywhere.announced("10.0.0.2").as_deref(), Some("10.0.0.2:5000"));
-        assert_eq!(build(&format!("[peer]\nlisten = \"off\"\n{remote}")).unwrap().peer, PeerChoice::Off);
+        assert_eq!(build(&format!("[peer]\nlisten = \"off\"\n{remote}")).unwrap().peer, PortChoice::Off);
         let options = Options { peer_listen: Some("127.0.0.1:1".to_owned()), ..Options::default() };
-        let config = Config::build(parse(Path::new("f"), remote).unwrap(), &options).unwrap();
+        let config = Config::build(parse(Path::new("f"), remote).unwrap(), None, &options).unwrap();
         assert_eq!(config.peer.announced("10.0.0.2").as_deref(), Some("127.0.0.1:1"));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         refused("[store]\nlisten = [\"http://0.0.0.0:2379\"]\n", "everyone on the network");
-        refused("[store]\nlisten = [\"https://10.0.0.1:2379\"]\n", "needs [tls]");
+        refused("[join]\nlisten = \"0.0.0.0:4003\"\n", "needs the cluster's own certificates");
         refused("[store]\nlisten = [\"10.0.0.1:2379\"]\n", "not of the form");
         refused("[store]\nlisten = [\"unix:/a\"]\nendpoints = [\"http://b:1\"]\n", "exclude each other");
         refused("[stor]\n", "unknown field `stor`");

@@ -45,6 +45,11 @@ impl DataDir {
         Ok(DataDir { root: root.to_owned(), _lock: lock? })
     }
 
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The embedded store's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
@@ -178,7 +183,8 @@ impl AgentDir {
         (target.parent() == Some(&*units)).then_some(target)
     }
 
-    fn held_path(&self) -> PathBuf {
+    /// Where the agent's memory is.
+    pub(crate) fn held_path(&self) -> PathBuf {
         self.root.join("held.json")
     }
 }

@@ -17,7 +17,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(6);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The certificates of this machine, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TlsFiles {
     /// Who signs the store's certificate.
     pub ca: PathBuf,

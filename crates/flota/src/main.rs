@@ -43,6 +43,7 @@ fn daemon(arguments: DaemonArgs) -> anyhow::Result<()> {
         api_listen: arguments.api_listen,
         gateway_listen: arguments.gateway_listen,
         peer_listen: arguments.peer_listen,
+        join_listen: arguments.join_listen,
         address: arguments.address,
         metadata: arguments.metadata,
         verbose: arguments.verbose,

@@ -147,7 +147,7 @@ pub enum LabError {
     },
     /// A certificate or key could not be made.
     #[error("can't make the lab's certificates")]
-    Certificate(#[from] rcgen::Error),
+    Certificate(#[from] flota_pki::PkiError),
 }
 
 impl LabError {

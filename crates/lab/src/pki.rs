@@ -1,22 +1,22 @@
-//! The lab's certificate authority, and a certificate for each machine.
+//! The lab's certificate authority, and a certificate for each machine, kept in the lab's folder.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
-};
+use flota_pki::{Lifetime, Purpose, Subject};
 
 use crate::error::{LabError, Result};
 use crate::{files, state};
+
+const NAME: &str = "Flota lab";
+const DAY: u64 = 24 * 60 * 60;
 
 /// Signs for the machines of one lab.
 #[derive(Debug)]
 pub(crate) struct Authority {
     dir: PathBuf,
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+    signer: flota_pki::Authority,
 }
 
 /// A machine's certificate and key in PEM.
@@ -32,63 +32,44 @@ impl Authority {
     pub(crate) fn ensure(lab_dir: &Path) -> Result<Self> {
         let dir = lab_dir.join(state::KEYS_DIR);
         let (key_path, path) = (dir.join("ca-key.pem"), dir.join("ca.pem"));
-        let params = authority_params();
         // The certificate is written last: where it is, the key is.
         if let Some(certificate) = files::read_optional(&path)? {
             let text = std::fs::read_to_string(&key_path).map_err(LabError::io("read", &key_path))?;
-            let issuer = Issuer::new(params, KeyPair::from_pem(&text)?);
-            return Ok(Self { dir, certificate, issuer });
+            let signer = flota_pki::Authority::load(NAME, certificate, &text)?;
+            return Ok(Self { dir, signer });
         }
-        let key = KeyPair::generate()?;
-        let certificate = params.self_signed(&key)?.pem();
-        files::write(&key_path, key.serialize_pem().as_bytes(), 0o600)?;
-        files::write(&path, certificate.as_bytes(), 0o644)?;
-        Ok(Self { dir, certificate, issuer: Issuer::new(params, key) })
+        let (signer, key) = flota_pki::Authority::create(NAME, lifetime())?;
+        files::write(&key_path, key.as_bytes(), 0o600)?;
+        files::write(&path, signer.certificate().as_bytes(), 0o644)?;
+        Ok(Self { dir, signer })
     }
 
     /// The identity of a machine, good as server and as client; made at the first call.
     pub(crate) fn identity(&self, machine: &str, address: Ipv4Addr) -> Result<Identity> {
         let key_path = self.dir.join(format!("{machine}-key.pem"));
         let path = self.dir.join(format!("{machine}.pem"));
-        let authority = self.certificate.clone();
+        let authority = self.signer.certificate().to_owned();
         if let Some(certificate) = files::read_optional(&path)? {
             let key = std::fs::read_to_string(&key_path).map_err(LabError::io("read", &key_path))?;
             return Ok(Identity { authority, certificate, key });
         }
-        let key = KeyPair::generate()?;
-        let certificate = machine_params(machine, address)?.signed_by(&key, &self.issuer)?.pem();
-        let key = key.serialize_pem();
+        let subject = Subject {
+            name: machine,
+            hosts: vec![machine.to_owned(), "localhost".to_owned()],
+            addresses: [address, Ipv4Addr::LOCALHOST].map(IpAddr::V4).to_vec(),
+            purpose: Purpose::Both,
+        };
+        let flota_pki::Identity { certificate, key } = self.signer.issue(&subject, lifetime())?;
         files::write(&key_path, key.as_bytes(), 0o600)?;
         files::write(&path, certificate.as_bytes(), 0o644)?;
         Ok(Identity { authority, certificate, key })
     }
 }
 
-fn authority_params() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    named(&mut params, "Flota lab");
-    params
-}
-
-fn machine_params(machine: &str, address: Ipv4Addr) -> Result<CertificateParams> {
-    let mut params = CertificateParams::new(vec![machine.to_owned(), "localhost".to_owned()])?;
-    for address in [address, Ipv4Addr::LOCALHOST] {
-        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(address)));
-    }
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    params.use_authority_key_identifier_extension = true;
-    named(&mut params, machine);
-    Ok(params)
-}
-
-/// Fixed, wide dates: a lab lives for hours, and its machines' clocks may be set for a test.
-fn named(params: &mut CertificateParams, name: &str) {
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2049, 12, 31);
+/// Fixed, wide dates, 2020 to 2049: a lab lives for hours, and its machines' clocks may be set for a test.
+fn lifetime() -> Lifetime {
+    let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY);
+    Lifetime { from: day(18_262), until: day(29_219) }
 }
 
 #[cfg(test)]

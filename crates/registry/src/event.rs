@@ -156,7 +156,16 @@ impl Before {
                 }
                 Some(Key::Schedule(id)) => drop(before.schedules.insert(id.clone(), snapshot.scheduled(&id))),
                 Some(Key::Report(id)) => drop(before.reports.insert(id.clone(), snapshot.observed(&id))),
-                Some(Key::Cluster | Key::Leader | Key::File(_) | Key::Member(_) | Key::Cordon(_)) | None => {}
+                Some(
+                    Key::Cluster
+                    | Key::Leader
+                    | Key::File(_)
+                    | Key::Member(_)
+                    | Key::Cordon(_)
+                    | Key::Door
+                    | Key::Token(_),
+                )
+                | None => {}
             }
         }
         before

@@ -4,7 +4,7 @@ use std::fmt;
 
 use flota_unit::{UnitHash, UnitName};
 
-use crate::MachineId;
+use crate::{MachineId, TokenId};
 
 /// The prefix that is kept for Flota in every version; applications cannot reach what is under it (promise P9).
 pub const RESERVED: &str = "/flota/";
@@ -26,6 +26,9 @@ pub const METADATA: &str = "/flota/v1/metadata/";
 pub const SCHEDULES: &str = "/flota/v1/schedules/";
 /// The prefix of all reports.
 pub const REPORTS: &str = "/flota/v1/reports/";
+
+/// The prefix of all tokens that let machines join.
+pub const TOKENS: &str = "/flota/v1/tokens/";
 
 /// A key of Flota's own, and who writes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,10 @@ pub enum Key {
     Report(MachineId),
     /// The leader's name. Writer: the leader.
     Leader,
+    /// Where machines join. Writer: the machine with the cluster's certificate authority.
+    Door,
+    /// What lets machines join. Writer: the API.
+    Token(TokenId),
 }
 
 impl Key {
@@ -59,8 +66,10 @@ impl Key {
         match rest.split_once('/') {
             None if rest == "cluster" => Some(Key::Cluster),
             None if rest == "leader" => Some(Key::Leader),
+            None if rest == "door" => Some(Key::Door),
             None => None,
             Some(("files", id)) => id.parse().ok().map(Key::File),
+            Some(("tokens", id)) => id.parse().ok().map(Key::Token),
             Some(("units", id)) => id.parse().ok().map(Key::Unit),
             Some(("machines", id)) => id.parse().ok().map(Key::Machine),
             Some(("members", id)) => id.parse().ok().map(Key::Member),
@@ -86,6 +95,8 @@ impl fmt::Display for Key {
             Key::Schedule(id) => write!(f, "{SCHEDULES}{id}"),
             Key::Report(id) => write!(f, "{REPORTS}{id}"),
             Key::Leader => write!(f, "{PREFIX}leader"),
+            Key::Door => write!(f, "{PREFIX}door"),
+            Key::Token(id) => write!(f, "{TOKENS}{id}"),
         }
     }
 }
@@ -100,6 +111,8 @@ mod tests {
         let keys = [
             Key::Cluster,
             Key::Leader,
+            Key::Door,
+            Key::Token(TokenId::of(7)),
             Key::File("1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap()),
             Key::Unit("web@1.service".parse().unwrap()),
             Key::Machine(machine.clone()),
@@ -123,6 +136,7 @@ mod tests {
             "/flota/v1/units/",
             "/flota/v1/units/no-suffix",
             "/flota/v1/machines/xyz",
+            "/flota/v1/tokens/0000000g",
             "/flota/v1/later/a",
         ] {
             assert_eq!(Key::parse(text), None, "{text}");

@@ -8,6 +8,7 @@
 
 pub mod codec;
 mod event;
+mod join;
 pub mod keys;
 mod member;
 mod metadata;
@@ -17,6 +18,7 @@ mod txn;
 
 pub use codec::CodecError;
 pub use event::{ClusterEvent, MachineChange, MachineView, ScheduleChange};
+pub use join::{Door, JoinToken, TokenId, TokenIdError};
 pub use keys::Key;
 pub use member::{Cordon, CordonMode, Member};
 pub use metadata::MetadataOverlay;
@@ -28,6 +30,6 @@ pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use txn::{
     Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
     accept_store, campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine,
-    leave_cluster, publish_report, put_back_schedule, put_cordon, put_machine, put_member, put_metadata, put_unit,
-    remove_cordon, withdraw_units,
+    leave_cluster, open_door, publish_report, put_back_schedule, put_cordon, put_machine, put_member, put_metadata,
+    put_token, put_unit, remove_cordon, revoke_token, withdraw_units,
 };

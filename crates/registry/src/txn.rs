@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::encode;
 use crate::snapshot::FileText;
 use crate::{
-    Cluster, Cordon, DesiredState, DesiredUnit, Key, Leader, Machine, MachineId, Member, MetadataOverlay, Report,
-    Schedule,
+    Cluster, Cordon, DesiredState, DesiredUnit, Door, JoinToken, Key, Leader, Machine, MachineId, Member,
+    MetadataOverlay, Report, Schedule, TokenId,
 };
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
@@ -240,6 +240,23 @@ pub fn leave_cluster(id: &MachineId, cordon: &Cordon, seen: Option<i64>) -> Txn 
 /// Publishes a machine's report for as long as `lease` lives.
 pub fn publish_report(id: &MachineId, report: &Report, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Report(id.clone()), report, Some(lease))
+}
+
+/// Says where machines join, for as long as `lease` lives.
+pub fn open_door(door: &Door, lease: LeaseId) -> Txn {
+    Txn::default().put(&Key::Door, door, Some(lease))
+}
+
+/// Makes a token that lets machines in until `lease` ends, if there is none of that name.
+pub fn put_token(id: &TokenId, token: &JoinToken, lease: LeaseId) -> Txn {
+    let key = Key::Token(id.clone());
+    Txn::default().if_at(&key, None).put(&key, token, Some(lease))
+}
+
+/// Takes a token away, if it is still as `seen`.
+pub fn revoke_token(id: &TokenId, seen: i64) -> Txn {
+    let key = Key::Token(id.clone());
+    Txn::default().if_at(&key, Some(seen)).delete(&key)
 }
 
 /// Takes the lead for as long as `lease` lives, if the leader key is still as `seen`. `seen` is a revision

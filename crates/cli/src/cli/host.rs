@@ -31,6 +31,10 @@ pub struct DaemonArgs {
     /// shares a store with others]
     #[arg(long, env = "FLOTA_PEER_LISTEN", value_name = "ADDRESS")]
     pub peer_listen: Option<String>,
+    /// Where other machines join the cluster, ADDRESS:PORT or off [default: port 4003 of its address, if the store
+    /// listens at https with the cluster's own certificates]
+    #[arg(long, env = "FLOTA_JOIN_LISTEN", value_name = "ADDRESS")]
+    pub join_listen: Option<String>,
     /// The address that other machines know this one by [default: the one of the default route]
     #[arg(long, env = "FLOTA_ADDRESS", value_name = "IP")]
     pub address: Option<String>,

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod extract;
 mod feed;
+mod join;
 mod machines;
 mod members;
 mod metrics;
@@ -37,6 +38,7 @@ use self::events::Streams;
 use self::extract::MAX_BODY_BYTES;
 use self::feed::FeedSlot;
 use self::metrics::Requests;
+use crate::join::Joiner;
 use crate::session::LinkWatch;
 use crate::tasks::registrations::Handle;
 
@@ -54,6 +56,7 @@ pub struct Api {
     streams: Streams,
     registrations: Handle,
     requests: Requests,
+    joiner: Option<Joiner>,
     shutdown: CancellationToken,
 }
 
@@ -68,7 +71,12 @@ impl Api {
         shutdown: CancellationToken,
     ) -> Api {
         let (feed, streams, requests) = (FeedSlot::default(), Streams::default(), Requests::default());
-        Api { me, link, leader, generation, feed, streams, registrations, requests, shutdown }
+        Api { me, link, leader, generation, feed, streams, registrations, requests, joiner: None, shutdown }
+    }
+
+    /// Lets the machine be told to join another cluster.
+    pub fn with_joiner(self, joiner: Joiner) -> Api {
+        Api { joiner: Some(joiner), ..self }
     }
 }
 
@@ -121,6 +129,7 @@ fn router(api: Arc<Api>) -> Router {
         )
         .route(paths::EVENTS, get(events::stream).fallback(error::only_get))
         .route(paths::METRICS, get(metrics::show).fallback(error::only_get))
+        .merge(join::routes())
         .fallback(error::unknown_path)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response_with_state(Arc::clone(&api), finish))

@@ -15,10 +15,11 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::probe::{FOR_OTHERS, probe_within};
 use super::wire::{self, Question};
+use crate::port::{ACCEPT_RETRY, bind};
 
 /// Most connections at the same time. One more ends the oldest: a crowd of silent ones keeps nobody from an answer.
 const MAX_CONNECTIONS: usize = 64;
@@ -28,11 +29,6 @@ const MAX_REACHES: usize = 8;
 const CONNECTION: Duration = Duration::from_secs(2);
 /// How long the store may take to say where a machine is: within what the one who asks waits.
 const LOOK_UP: Duration = Duration::from_millis(300);
-/// How long to wait when no connection can be accepted, because there are no file descriptors left for example.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// First and longest wait before an address that could not be bound is tried again; it may not be there yet.
-const BIND_RETRY_FIRST: Duration = Duration::from_millis(200);
-const BIND_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// What it takes to answer.
 #[derive(Clone)]
@@ -50,9 +46,8 @@ impl Responder {
     pub async fn run(self, address: SocketAddr, shutdown: CancellationToken) {
         let bound = tokio::select! {
             () = shutdown.cancelled() => return,
-            bound = bind(address) => bound,
+            bound = bind("peer", address) => bound,
         };
-        info!("peer port at {address}");
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.serve(bound) => {}
@@ -109,21 +104,6 @@ impl Responder {
         let (_, pair) = timeout(LOOK_UP, self.client.get(&key)).await.ok()?.ok()?;
         let peer = Entry::<Member>::decode(&pair?).ok()?.value.peer?;
         Some(probe_within(FOR_OTHERS, &peer, machine).await)
-    }
-}
-
-async fn bind(address: SocketAddr) -> TcpListener {
-    let mut wait = BIND_RETRY_FIRST;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(error) if wait == BIND_RETRY_FIRST => {
-                warn!("peer port: cannot listen at {address}: {error}; other machines cannot ask here, trying again");
-            }
-            Err(_) => {}
-        }
-        sleep(wait).await;
-        wait = (wait * 2).min(BIND_RETRY_MAX);
     }
 }
 

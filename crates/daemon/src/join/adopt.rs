@@ -1,0 +1,106 @@
+//! The first start after a machine joined: what it remembers of its own cluster is put aside.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use flota_etcd::Membership;
+use tracing::{info, warn};
+
+use crate::disk::DataDir;
+
+/// Puts aside, for a machine that joined another cluster than it remembers, its agent's memory and its store: nothing
+/// is deleted. A machine that still holds units keeps its memory, and with it its mistrust of the other cluster.
+pub fn adopt(data: &DataDir, membership: &Membership) -> anyhow::Result<()> {
+    let held = data.agent().read_held()?;
+    let Some(before) = held.schedule.as_ref().map(|schedule| schedule.cluster.clone()) else { return Ok(()) };
+    if before == membership.cluster {
+        return Ok(());
+    }
+    if held.schedule.is_some_and(|schedule| !schedule.units.is_empty()) {
+        warn!("this machine holds units of cluster {before}, and was told to join {}", membership.cluster);
+        return Ok(());
+    }
+    info!("this machine was alone in cluster {before}, and joined {}", membership.cluster);
+    put_aside(&data.store(), before.short())?;
+    put_aside(&data.agent().held_path(), before.short())
+}
+
+/// Gives a file or folder another name beside it. One of that name is from an attempt before: it stays.
+fn put_aside(path: &Path, cluster: &str) -> anyhow::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let names = (0..u32::MAX).map(|number| path.with_file_name(format!("{name}.of-{cluster}.{number}")));
+    let Some(free) = names.into_iter().find(|name| !name.exists()) else { return Ok(()) };
+    match fs::rename(path, &free) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot move {} to {}", path.display(), free.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_agent::Held;
+    use flota_etcd::MembershipStore;
+    use flota_registry::{ClusterId, Generation, Schedule, ScheduledUnit, TargetState};
+
+    use super::*;
+
+    const OWN: &str = "00000000000000000000000000000001";
+    const OTHER: &str = "00000000000000000000000000000002";
+
+    fn cluster(text: &str) -> ClusterId {
+        text.parse().unwrap()
+    }
+
+    fn membership(text: &str) -> Membership {
+        let store = MembershipStore { endpoints: vec!["https://10.0.0.1:2379".to_owned()] };
+        Membership { cluster: cluster(text), store, tls: None }
+    }
+
+    /// A machine that remembers its own cluster, with a store.
+    fn machine(folder: &Path, units: &[&str]) -> DataDir {
+        let data = DataDir::open(folder).unwrap();
+        let unit = ScheduledUnit {
+            hash: "1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap(),
+            target: TargetState::Launched,
+            cause: "only machine".to_owned(),
+            exclusive: false,
+        };
+        let units = units.iter().map(|name| (name.parse().unwrap(), unit.clone())).collect();
+        let schedule = Schedule { cluster: cluster(OWN), generation: Generation(3), units };
+        data.agent().write_held(&Held { schedule: Some(schedule), ..Held::default() }).unwrap();
+        fs::create_dir(data.store()).unwrap();
+        fs::write(data.store().join("log"), "x").unwrap();
+        data
+    }
+
+    #[test]
+    fn what_it_remembers_of_its_own_cluster_is_kept_under_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = machine(folder.path(), &[]);
+        adopt(&data, &membership(OTHER)).unwrap();
+        assert_eq!(data.agent().read_held().unwrap(), Held::default());
+        assert_eq!(fs::read_to_string(folder.path().join("store.of-00000000.0/log")).unwrap(), "x");
+        assert!(folder.path().join("agent/held.json.of-00000000.0").exists());
+        // And once more, after it had left again.
+        drop(data);
+        let data = machine(folder.path(), &[]);
+        adopt(&data, &membership(OTHER)).unwrap();
+        assert!(folder.path().join("store.of-00000000.1/log").exists());
+    }
+
+    #[test]
+    fn a_machine_with_units_keeps_its_memory_and_so_does_a_member() {
+        for (units, told) in [(&["a.service"][..], OTHER), (&[], OWN)] {
+            let folder = tempfile::tempdir().unwrap();
+            let data = machine(folder.path(), units);
+            let before = data.agent().read_held().unwrap();
+            adopt(&data, &membership(told)).unwrap();
+            assert_eq!(data.agent().read_held().unwrap(), before);
+            assert!(data.store().join("log").exists());
+        }
+    }
+}
