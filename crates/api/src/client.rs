@@ -1,5 +1,7 @@
 //! The typed client: one request at a time over a kept HTTP/1 connection.
 
+mod join;
+
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 mod global;
 mod host;
+mod join;
 mod kv;
 mod machines;
 mod serve;
@@ -10,7 +11,7 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{global::Global, host::*, kv::*, machines::*, serve::*, store::*, verbs::*};
+pub use self::{global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*};
 
 /// systemd for the whole cluster
 ///
@@ -141,6 +142,17 @@ pub enum Verb {
     /// The keys are those of etcd: whatever is put here, etcdctl, curl and confd see, and the other way round. Only the
     /// cluster's own keys, below /flota/, are out of reach.
     Kv(Box<KvArgs>),
+    /// Take this machine into a cluster
+    ///
+    /// On a machine of the cluster `flota token create` prints the whole command. With --endpoints it joins by the store
+    /// itself, with certificates that you made for it. Everything is checked before anything is changed: that the cluster
+    /// is the one of the token, that clocks and versions fit, that no machine there has this one's id, and that this one
+    /// leaves no other machines and no units behind. Then the daemon is restarted, and this waits until the machine is
+    /// in the cluster.
+    Join(JoinArgs),
+    /// Make, list and revoke the tokens that let machines join
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Run the daemon: every machine of the cluster runs one
     ///
     /// Usually started by flota.service. The configuration comes from the file, then FLOTA_* variables, then these

@@ -5,6 +5,7 @@ mod cordon;
 mod destroy;
 mod drain;
 pub mod fd_forward;
+mod join;
 mod journal;
 pub mod kv;
 pub mod lab;
@@ -21,6 +22,7 @@ mod status;
 mod stop;
 pub mod store;
 mod submit;
+mod token;
 mod uncordon;
 mod unload;
 mod why;
@@ -50,6 +52,8 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Journal(arguments) => journal::run(context, &arguments).await,
         Verb::Ssh(arguments) => ssh::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments).await,
+        Verb::Join(arguments) => join::run(context, arguments).await,
+        Verb::Token(verb) => token::run(context, verb).await,
         // `run::run_with` takes these before there is a context.
         Verb::Daemon(_)
         | Verb::Kv(_)

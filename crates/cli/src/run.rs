@@ -37,7 +37,8 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 9] = ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine"];
+const FLOTA_ONLY: [&str; 11] =
+    ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine", "join", "token"];
 
 /// What is left to do for the program.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub enum Outcome {
     /// End with this code.
     Exit(u8),
     /// Become the daemon.
-    Daemon(DaemonArgs),
+    Daemon(Box<DaemonArgs>),
     /// Become the store, and nothing else.
     Store(Box<ServeArgs>),
 }
@@ -81,7 +82,7 @@ pub fn run_with(
         return store(arguments, variable, &mut printer);
     }
     let cli = match parse(arguments, style) {
-        Ok(Cli { verb: Verb::Daemon(arguments), .. }) => return Outcome::Daemon(arguments),
+        Ok(Cli { verb: Verb::Daemon(arguments), .. }) => return Outcome::Daemon(Box::new(arguments)),
         Ok(Cli { verb: Verb::Store(StoreVerb::Serve(raw)), .. }) => {
             return store(&raw.arguments, variable, &mut printer);
         }

@@ -109,8 +109,9 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
 fn certificates(config: &Config, me: &MachineId, address: &str) -> anyhow::Result<Option<Authority>> {
     let Some(folder) = &config.own_pki else {
         // Nobody but people can renew these.
-        let ends = config.client.tls.as_ref().and_then(|files| pki::ends_soon(files, SystemTime::now()));
-        ends.into_iter().for_each(|what| warn!("{what}; joining again (flota join) gives this machine a new one"));
+        if let Some(what) = config.client.tls.as_ref().and_then(|files| pki::ends_soon(files, SystemTime::now())) {
+            warn!("{what}; a machine that joined by a token gets a new one by joining again (flota join)");
+        }
         return Ok(None);
     };
     let authority = pki::ensure_authority(folder)?;

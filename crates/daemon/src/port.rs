@@ -22,7 +22,7 @@ pub async fn bind(name: &str, address: SocketAddr) -> TcpListener {
                 return listener;
             }
             Err(error) if wait == RETRY_FIRST => {
-                warn!("{name} port: cannot listen at {address}: {error}; trying again")
+                warn!("{name} port: cannot listen at {address}: {error}; trying again");
             }
             Err(_) => {}
         }

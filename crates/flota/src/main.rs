@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
     match flota_cli::run(arguments) {
         Outcome::Exit(code) => ExitCode::from(code),
-        Outcome::Daemon(arguments) => told("flota daemon", daemon(arguments)),
+        Outcome::Daemon(arguments) => told("flota daemon", daemon(*arguments)),
         Outcome::Store(arguments) => told("flota store serve", store::serve(*arguments)),
     }
 }

@@ -141,12 +141,12 @@ impl Joiner {
         let JoinRequest { way, force } = request;
         match way {
             JoinWay::Token { address, token } => {
-                let credentials = enter(&address, &token.parse()?, &self.me).await?;
+                let credentials = Box::pin(enter(&address, &token.parse()?, &self.me)).await?;
                 let folder = self.data_dir.join("pki").join(format!("{FOLDER}{}", unix_ms()));
                 let cluster = Some(credentials.cluster.clone());
                 let config = keep(&folder, credentials).map_err(Refusal::Disk);
                 let joined = match config {
-                    Ok(config) => self.change(config, cluster, own, force).await,
+                    Ok(config) => Box::pin(self.change(config, cluster, own, force)).await,
                     Err(why) => Err(why),
                 };
                 match &joined {
@@ -159,7 +159,7 @@ impl Joiner {
             JoinWay::Store { endpoints, tls } => {
                 let tls = tls.map(|JoinTls { ca, cert, key }| TlsFiles { ca, cert, key });
                 let config = ClientConfig { endpoints, tls };
-                self.change(config, None, own, force).await
+                Box::pin(self.change(config, None, own, force)).await
             }
         }
     }
@@ -172,8 +172,8 @@ impl Joiner {
         own: Option<Link>,
         force: bool,
     ) -> Result<Joined, Refusal> {
-        let cluster = self.visit(&config, expected).await?;
-        let before = self.own(own.as_ref()).await?;
+        let cluster = Box::pin(self.visit(&config, expected)).await?;
+        let before = Box::pin(self.own(own.as_ref())).await?;
         let was_member = before.cluster.as_ref() == Some(&cluster);
         let mut destroyed = Vec::new();
         if !was_member {
@@ -183,7 +183,7 @@ impl Joiner {
             destroyed = before.units.keys().cloned().collect();
             match own {
                 _ if destroyed.is_empty() => {}
-                Some(own) if force => self.destroy(&own, &before.units).await?,
+                Some(own) if force => Box::pin(self.destroy(&own, &before.units)).await?,
                 _ => return Err(Refusal::HasUnits { units: destroyed }),
             }
         }

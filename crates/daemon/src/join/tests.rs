@@ -146,7 +146,7 @@ async fn a_token_lets_several_machines_in_until_it_is_revoked() {
     let first = enter(&cluster.at, &token, &id(NEW)).await.unwrap();
     let second = enter(&cluster.at, &token, &id(FIRST)).await.unwrap();
     assert_eq!(first.cluster.as_str(), CLUSTER);
-    assert_eq!(first.endpoints, [cluster.endpoint.clone()]);
+    assert_eq!(first.endpoints, std::slice::from_ref(&cluster.endpoint));
     assert_ne!(first.certificate, second.certificate);
 
     let key = Key::Token(token.id.clone()).to_string();
