@@ -14,7 +14,7 @@ use crate::disk::DataDir;
 /// is deleted. A machine that still holds units keeps its memory, and with it its mistrust of the other cluster.
 pub fn adopt(data: &DataDir, membership: &Membership) -> anyhow::Result<()> {
     let held = data.agent().read_held()?;
-    let Some(before) = held.schedule.as_ref().map(|schedule| schedule.cluster.clone()) else { return Ok(()) };
+    let Some(before) = held.belongs().map(|known| known.cluster) else { return Ok(()) };
     if before == membership.cluster {
         return Ok(());
     }
