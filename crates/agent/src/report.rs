@@ -71,10 +71,12 @@ impl Agent {
                 unit.since_unix_ms = last.since_unix_ms;
             }
         }
-        // A unit on its way in has nothing to tell yet.
-        report
-            .units
-            .retain(|_, unit| unit.problem.is_some() || (unit.hash.is_some() && unit.states != UnitStates::default()));
+        // A unit on its way in has nothing to tell yet. One on its way out is told of until it is gone, even while its
+        // states are unknown: whoever waits for its end must not take silence for it.
+        report.units.retain(|name, unit| {
+            let known = unit.hash.is_some() && unit.states != UnitStates::default();
+            unit.problem.is_some() || known || self.wanted(name).is_none()
+        });
         if self.republish || self.published.as_ref() != Some(&report) {
             self.republish = false;
             self.published = Some(report.clone());

@@ -113,6 +113,8 @@ pub enum Effect {
     Record(Vec<Decision>),
     /// Write down that these wanted units became unplaceable.
     RecordUnplaced(Vec<UnitName>),
+    /// Write down something that people should know: what waits, and why.
+    RecordNote(String),
     /// Write down that the engine stands still, and why.
     RecordFrozen(String),
 }

@@ -4,8 +4,9 @@ use flota_registry::{ClusterSnapshot, DesiredState, MachineId};
 use flota_unit::UnitName;
 
 use crate::demand::{Demands, requirements_of};
-use crate::liveness::Standing;
-use crate::schedule::{Board, Reason, reasons};
+use crate::liveness::{Standing, is_removed};
+use crate::schedule::{Board, Reason, Seating, reasons};
+use crate::standstill::standstill;
 
 /// What one machine says about a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +28,24 @@ pub struct Explanation {
     pub scheduled: Vec<(MachineId, String)>,
     /// One verdict per living machine.
     pub verdicts: Vec<Verdict>,
-    /// Why it cannot be judged at all, such as a missing text.
+    /// Why nothing comes of the verdicts, such as a missing text, or that placement stands still.
     pub problem: Option<String>,
 }
 
 /// Explains `name` by the very filter that places it. `None` for an unknown unit.
 pub fn explain(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanation> {
     let unit = &snapshot.units().get(name)?.value;
-    let standing = |id: &MachineId| {
-        if snapshot.machines().contains_key(id) { Standing::Alive } else { Standing::Suspect }
+    let seating = |id: &MachineId| {
+        let standing = match snapshot.machines().contains_key(id) {
+            true if is_removed(snapshot, id) => Standing::Lost,
+            true => Standing::Alive,
+            false => Standing::Suspect,
+        };
+        Seating { standing, closed: Reason::of_people(snapshot, id) }
     };
     let mut demands = Demands::default();
     demands.refresh(snapshot);
-    let mut board = Board::new(snapshot, standing);
+    let mut board = Board::new(snapshot, seating);
     let mut scheduled = Vec::new();
     for (id, schedule) in snapshot.schedules() {
         for (other, entry) in &schedule.value.units {
@@ -62,5 +68,6 @@ pub fn explain(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
             reasons: reasons(&board, &demands, name, &needs, id),
         })
         .collect();
-    Some(Explanation { desired: unit.desired, scheduled, verdicts, problem: None })
+    let problem = standstill(snapshot).map(|why| format!("placement stands still: {why}"));
+    Some(Explanation { desired: unit.desired, scheduled, verdicts, problem })
 }

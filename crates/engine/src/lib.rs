@@ -14,10 +14,12 @@ mod engine;
 mod event;
 mod explain;
 mod liveness;
+mod memory;
 mod schedule;
+mod standstill;
 
 pub use engine::Engine;
 pub use event::{Effect, Event, Outcome, Settings, Ticket};
 pub use explain::{Explanation, Verdict, explain};
 pub use liveness::Reach;
-pub use schedule::{Decision, MAX_UNITS_PER_MACHINE, Reason};
+pub use schedule::{Decision, MAX_UNITS_PER_MACHINE, Occasion, Reason};

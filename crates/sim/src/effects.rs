@@ -53,6 +53,7 @@ impl World {
             }
             Effect::Probe { machine, through, .. } => self.probe(to, machine, through.map(|(other, _)| other)),
             Effect::RecordUnplaced(units) => self.note(format!("unplaced: {units:?}")),
+            Effect::RecordNote(note) => self.note(note),
             Effect::RecordFrozen(why) => self.violate(format!("the engine stands still: {why}")),
             // Without a session there is no way to the store; the engine is about to hear of it.
             _ if !matches!(daemon.session, Session::Open { .. }) => {}

@@ -77,3 +77,26 @@ fn a_problem_of_the_machine_is_reported() {
     machine.pass(200);
     assert!(machine.last_report().problem.as_ref().unwrap().contains("generation 0"));
 }
+
+#[test]
+fn what_is_to_leave_is_told_of_before_anybody_knows_how_it_is() {
+    let machine = running();
+    // A daemon that starts anew under a schedule without the unit, and is connected before systemd has answered.
+    let mut agent = flota_agent::Agent::new();
+    let installed = |(unit, (hash, linked)): (&flota_unit::UnitName, &(flota_unit::UnitHash, bool))| {
+        (unit.clone(), flota_agent::Installed { hash: *hash, linked: *linked })
+    };
+    let boot = Event::Boot {
+        held: flota_agent::Held { schedule: Some(schedule(2, &[("b.service", 2, LAUNCHED)])), ..machine.held.clone() },
+        boot_id: machine.held.boot_id.clone(),
+        installed: machine.files.iter().map(installed).collect(),
+    };
+    let mut effects = agent.handle(machine.now, boot);
+    effects.extend(agent.handle(machine.now, Event::Connected));
+    let published = effects.iter().rev().find_map(|effect| match effect {
+        flota_agent::Effect::Publish(report) => Some(report.clone()),
+        _ => None,
+    });
+    let report = published.unwrap();
+    assert_eq!((report.generation, report.units[&name("a.service")].states.active.as_str()), (Generation(2), ""));
+}

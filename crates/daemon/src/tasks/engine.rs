@@ -61,6 +61,7 @@ impl EngineTask {
                     warn!("{unit}: no machine can take it (flota why {unit})");
                 }
             }
+            Effect::RecordNote(note) => info!("{note}"),
             Effect::RecordFrozen(why) => error!("placement stands still, units run on: {why}"),
             Effect::Probe { machine, peer, through } => {
                 drop(calls.spawn(probe(machine, peer, through, self.events.clone())));
@@ -144,7 +145,7 @@ async fn feed_once(client: &StoreClient, events: &mpsc::Sender<Event>) -> Result
 }
 
 fn record(decision: &Decision) {
-    let Decision { unit, from, to, cause } = decision;
+    let Decision { unit, from, to, cause, .. } = decision;
     let short = |id: &Option<MachineId>| id.as_ref().map_or_else(|| "nowhere".to_owned(), |id| id.short().to_owned());
     info!("{unit}: from {} to {}: {cause}", short(from), short(to));
 }

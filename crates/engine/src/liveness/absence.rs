@@ -89,6 +89,10 @@ impl Absence {
         }
     }
 
+    pub(super) fn since(&self) -> Millis {
+        self.since
+    }
+
     pub(super) fn loss(&self) -> Option<Loss> {
         self.lost
     }

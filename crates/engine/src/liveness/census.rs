@@ -125,6 +125,16 @@ impl Liveness {
         }
     }
 
+    /// Why the machine counts as lost, if it does.
+    pub(crate) fn loss(&self, id: &MachineId) -> Option<Loss> {
+        self.absent.get(id)?.loss()
+    }
+
+    /// Since when the machine's lease has been gone, if it is.
+    pub(crate) fn absent_since(&self, id: &MachineId) -> Option<Millis> {
+        Some(self.absent.get(id)?.since())
+    }
+
     /// When [`Liveness::advance`] is wanted next.
     pub(crate) fn deadline(&self, grace: Millis) -> Option<Millis> {
         // Without room a round begins when an answer comes in.

@@ -3,5 +3,6 @@
 mod absence;
 mod census;
 
+pub(crate) use absence::Loss;
 pub use absence::Reach;
 pub(crate) use census::{Liveness, Probe, Standing, is_removed};

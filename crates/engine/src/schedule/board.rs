@@ -6,14 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use flota_registry::{ClusterSnapshot, Machine, MachineId, ScheduledUnit};
 use flota_unit::{Requirements, UnitName};
 
+use super::Reason;
 use crate::demand::Demands;
 use crate::liveness::Standing;
+
+/// How a machine takes part.
+#[derive(Debug)]
+pub(crate) struct Seating {
+    pub(crate) standing: Standing,
+    /// Why nothing new may come to it.
+    pub(crate) closed: Option<Reason>,
+}
 
 /// One machine and the units it is to hold.
 #[derive(Debug)]
 pub(crate) struct Seat<'a> {
     id: &'a MachineId,
     pub(crate) standing: Standing,
+    /// Why nothing new may come to it.
+    pub(crate) closed: Option<Reason>,
     /// Its announcement; none while its lease is gone.
     pub(crate) machine: Option<&'a Machine>,
     /// What `MachineMetadata=` is matched against: what it announces, as changed through the API.
@@ -44,15 +55,17 @@ pub(crate) struct Board<'a> {
 
 impl<'a> Board<'a> {
     /// Empty seats for all machines of the snapshot.
-    pub(crate) fn new(snapshot: &'a ClusterSnapshot, standing: impl Fn(&MachineId) -> Standing) -> Board<'a> {
+    pub(crate) fn new(snapshot: &'a ClusterSnapshot, seating: impl Fn(&MachineId) -> Seating) -> Board<'a> {
         let ids = snapshot.machines().keys().chain(snapshot.schedules().keys());
         let seat = |id: &'a MachineId| {
             let machine = snapshot.machines().get(id).map(|entry| &entry.value);
             // One that is there but cannot be read is neither lost nor a place for anything.
-            let standing = if machine.is_some() { standing(id) } else { standing(id).max(Standing::Suspect) };
+            let Seating { standing, closed } = seating(id);
+            let standing = if machine.is_some() { standing } else { standing.max(Standing::Suspect) };
             Seat {
                 id,
                 standing,
+                closed,
                 machine,
                 metadata: snapshot.effective_metadata(id),
                 units: BTreeMap::new(),
@@ -94,17 +107,17 @@ impl<'a> Board<'a> {
         Self::reorder(&mut self.by_load, seat, load);
     }
 
-    /// Takes a unit off a machine.
-    pub(crate) fn remove(&mut self, id: &MachineId, name: &UnitName) {
-        if let Some(seat) = self.seats.get_mut(id) {
-            let load = seat.units.len();
-            seat.guards.remove(name);
-            seat.units.remove(name);
-            Self::reorder(&mut self.by_load, seat, load);
-        }
+    /// Takes a unit off a machine; returns what it was to do there.
+    pub(crate) fn remove(&mut self, id: &MachineId, name: &UnitName) -> Option<ScheduledUnit> {
         if let Some(holders) = self.holders.get_mut(name) {
             holders.remove(id);
         }
+        let seat = self.seats.get_mut(id)?;
+        let load = seat.units.len();
+        seat.guards.remove(name);
+        let unit = seat.units.remove(name);
+        Self::reorder(&mut self.by_load, seat, load);
+        unit
     }
 
     /// Keeps the order when a machine's load changes from `load`.

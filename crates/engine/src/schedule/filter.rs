@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use flota_registry::MachineId;
+use flota_registry::{ClusterSnapshot, Cordon, CordonMode, Key, MachineId, Millis};
 use flota_unit::{Requirements, UnitName};
 
 use super::Board;
@@ -70,6 +70,47 @@ pub enum Reason {
     },
     /// The machine holds as many units as a schedule may have.
     Full,
+    /// People ask that nothing new comes to the machine.
+    Cordoned {
+        /// How far it goes.
+        mode: CordonMode,
+        /// Why, in their words.
+        reason: Option<String>,
+    },
+    /// What people ask of the machine cannot be read.
+    UnreadableCordon,
+    /// The machine said that it goes down.
+    GoingDown,
+    /// The machine takes no orders.
+    Frozen {
+        /// Why.
+        why: String,
+    },
+    /// The machine was lost and has come back, maybe not for long.
+    HeldOff {
+        /// How often it was lost within ten minutes.
+        losses: usize,
+        /// How long it is still held off.
+        left: Millis,
+    },
+}
+
+impl Reason {
+    /// Why nothing new may come to the machine, as far as people or the machine itself say so.
+    pub(crate) fn of_people(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<Reason> {
+        if snapshot.is_unreadable(&Key::Cordon(id.clone())) {
+            return Some(Reason::UnreadableCordon);
+        }
+        if let Some(Cordon { mode, reason, .. }) = snapshot.cordons().get(id).map(|entry| &entry.value) {
+            return Some(Reason::Cordoned { mode: *mode, reason: reason.clone() });
+        }
+        let frozen = snapshot.machines().get(id).and_then(|entry| entry.value.frozen.clone());
+        if let Some(why) = frozen {
+            return Some(Reason::Frozen { why });
+        }
+        let down = snapshot.members().get(id).is_some_and(|entry| entry.value.down_unix_ms.is_some());
+        down.then_some(Reason::GoingDown)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -96,6 +137,22 @@ impl fmt::Display for Reason {
             Reason::RefusedBy { other } => write!(f, "{other} is there and its Conflicts matches this unit"),
             Reason::ReplacedBy { other } => write!(f, "{other} is there and its Replaces matches this unit"),
             Reason::ReplacesPeer { peer } => write!(f, "Replaces matches {peer}, which MachineOf needs beside it"),
+            Reason::Cordoned { mode, reason } => {
+                let what = match mode {
+                    CordonMode::Cordoned => "cordoned",
+                    CordonMode::Draining => "drained",
+                    CordonMode::Removed => "removed from the cluster",
+                };
+                let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+                write!(f, "machine is {what}{why}")
+            }
+            Reason::UnreadableCordon => write!(f, "what is asked of the machine cannot be read by this version"),
+            Reason::GoingDown => write!(f, "machine said that it goes down"),
+            Reason::Frozen { why } => write!(f, "machine takes no orders: {why}"),
+            Reason::HeldOff { losses, left } => {
+                let (times, seconds) = (if *losses == 1 { "once" } else { "again and again" }, left.0.div_ceil(1000));
+                write!(f, "machine was lost {times} ({losses} in 10 minutes): nothing new comes to it for {seconds} s")
+            }
             Reason::Full => write!(f, "machine holds {MAX_UNITS_PER_MACHINE} units, the most that a schedule can"),
         }
     }
@@ -162,7 +219,11 @@ fn judge<B>(
         return found(Reason::NotAlive);
     };
     if seat.standing != Standing::Alive {
-        return found(Reason::NotAlive);
+        return found(seat.closed.clone().filter(|_| seat.standing == Standing::Lost).unwrap_or(Reason::NotAlive));
+    }
+    // Who is there stays.
+    if let Some(reason) = seat.closed.as_ref().filter(|_| !seat.units().contains_key(name)) {
+        found(reason.clone())?;
     }
     if !needs.matches_machine_id(id.as_str()) {
         found(Reason::OtherMachine { wanted: needs.machine_id.clone().unwrap_or_default() })?;

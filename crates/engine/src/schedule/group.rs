@@ -35,6 +35,18 @@ impl<'a> Group<'a> {
         Group { first, others }
     }
 
+    /// These units, which are together already.
+    pub(crate) fn together(first: &'a UnitName, others: BTreeSet<&'a UnitName>) -> Group<'a> {
+        Group { first, others }
+    }
+
+    /// Whether all of them can come to that machine together.
+    pub(crate) fn fits(&self, id: &MachineId, demands: &Demands, board: &Board<'_>) -> bool {
+        let mut company = self.others.clone();
+        company.insert(self.first);
+        company.iter().all(|unit| self.joins(unit, id, &company, demands, board))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.others.is_empty()
     }

@@ -1,11 +1,12 @@
 //! Several engines around one store: carries out their effects and lets time pass.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flota_engine::{Decision, Effect, Engine, Event, Outcome, Reach, Settings, Ticket};
 use flota_registry::{
-    Cluster as Birth, DesiredState, DesiredUnit, Entry, Key, Leader, LeaseId, Machine, MachineId, Member, Millis, Op,
-    Schedule, Txn, codec, create_cluster, destroy_unit, put_machine, put_unit,
+    Cluster as Birth, Cordon, CordonMode, DesiredState, DesiredUnit, Entry, Key, Leader, LeaseId, Machine, MachineId,
+    Member, Millis, ObservedUnit, Op, Report, Schedule, ScheduledUnit, TargetState, Txn, UnitStates, codec,
+    create_cluster, destroy_unit, publish_report, put_cordon, put_machine, put_unit, remove_cordon,
 };
 use flota_unit::{UnitFile, UnitName};
 
@@ -28,6 +29,7 @@ pub struct Cluster {
     pub recorded: Vec<Decision>,
     pub unplaced: Vec<UnitName>,
     pub frozen: Vec<String>,
+    pub notes: Vec<String>,
     /// Commits that were tried, with their outcome.
     pub commits: Vec<Outcome>,
     /// Whether commits wait in `held` instead of being carried out.
@@ -41,6 +43,10 @@ pub struct Cluster {
     pub reach: BTreeMap<(u32, Option<u32>), Reach>,
     /// Every question so far: after whom, through whom.
     pub asked: Vec<(u32, Option<u32>)>,
+    /// Whether each machine does at once what its schedule says, and reports it.
+    pub agents: bool,
+    /// Machines whose agents do nothing.
+    pub idle_agents: BTreeSet<u32>,
     leases: i64,
     queue: VecDeque<(MachineId, Event)>,
 }
@@ -64,10 +70,11 @@ pub fn name(text: &str) -> UnitName {
     text.parse().unwrap()
 }
 
-/// A unit file with these lines in `[X-Fleet]`.
+/// A unit file with these lines in `[X-Fleet]`, or in `[X-Flota]` where fleet would not know them.
 #[track_caller]
-pub fn file(fleet: &str) -> UnitFile {
-    UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{fleet}\n")).unwrap()
+pub fn file(lines: &str) -> UnitFile {
+    let section = if lines.contains("Exclusive=") { "X-Flota" } else { "X-Fleet" };
+    UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[{section}]\n{lines}\n")).unwrap()
 }
 
 impl Cluster {
@@ -92,6 +99,7 @@ impl Cluster {
             recorded: Vec::new(),
             unplaced: Vec::new(),
             frozen: Vec::new(),
+            notes: Vec::new(),
             commits: Vec::new(),
             hold_commits: false,
             held: Vec::new(),
@@ -99,6 +107,8 @@ impl Cluster {
             trace: Vec::new(),
             reach: BTreeMap::new(),
             asked: Vec::new(),
+            agents: false,
+            idle_agents: BTreeSet::new(),
             leases: 0,
             queue: VecDeque::new(),
         }
@@ -219,11 +229,66 @@ impl Cluster {
                     self.carry_out(&id, effect);
                 }
             }
+            if self.agents {
+                self.let_agents_work();
+            }
             self.deliver();
             if self.queue.is_empty() {
                 return;
             }
         }
+    }
+
+    fn let_agents_work(&mut self) {
+        let works = |(id, node): &(&MachineId, &Node)| node.connected && !self.idle_agents.contains(&number(id));
+        let numbers: Vec<u32> = self.nodes.iter().filter(works).map(|(id, _)| number(id)).collect();
+        for number in numbers {
+            let Some(schedule) = self.schedule(number) else { continue };
+            let report = self.store.get(&Key::Report(id(number)));
+            let told = report.map(|pair| codec::decode::<Report>(&pair.value).unwrap().generation);
+            if told != Some(schedule.generation) {
+                self.report(number, "active");
+            }
+        }
+    }
+
+    /// The machine reports that it holds its schedule, and that all units of that are in this state.
+    pub fn report(&mut self, number: u32, active: &str) {
+        let schedule = self.schedule(number).unwrap();
+        let states = UnitStates { load: "loaded".to_owned(), active: active.to_owned(), sub: String::new() };
+        let observed = |unit: &ScheduledUnit| ObservedUnit {
+            hash: Some(unit.hash),
+            started: unit.target == TargetState::Launched,
+            states: states.clone(),
+            since_unix_ms: None,
+            problem: None,
+        };
+        let units = schedule.units.iter().map(|(name, unit)| (name.clone(), observed(unit))).collect();
+        self.publish(number, &Report { generation: schedule.generation, units, problem: None });
+    }
+
+    pub fn publish(&mut self, number: u32, report: &Report) {
+        let lease = self.nodes[&id(number)].lease;
+        self.store.commit(&publish_report(&id(number), report, lease)).unwrap();
+    }
+
+    /// People ask something of a machine; none: nothing any more.
+    pub fn cordon(&mut self, number: u32, mode: Option<CordonMode>) {
+        let seen = self.store.get(&Key::Cordon(id(number))).map(|pair| pair.mod_revision);
+        let txn = match (mode, seen) {
+            (Some(mode), _) => {
+                put_cordon(&id(number), &Cordon { mode, reason: Some("new disk".to_owned()), since_unix_ms: 1 }, seen)
+            }
+            (None, Some(seen)) => remove_cordon(&id(number), seen),
+            (None, None) => return,
+        };
+        self.store.commit(&txn).unwrap();
+    }
+
+    /// The cause that the machine's schedule gives for the unit.
+    #[track_caller]
+    pub fn cause(&self, number: u32, unit: &str) -> String {
+        self.schedule(number).unwrap().units[unit].cause.clone()
     }
 
     fn deliver(&mut self) {
@@ -270,6 +335,7 @@ impl Cluster {
             }
             Effect::Record(decisions) => self.recorded.extend(decisions),
             Effect::RecordUnplaced(units) => self.unplaced.extend(units),
+            Effect::RecordNote(note) => self.notes.push(note),
             Effect::RecordFrozen(why) => self.frozen.push(why),
         }
     }

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod drain;
+mod exclusive;
+mod exclusive_worlds;
 mod failure;
+mod flapping;
 mod groups;
 mod leader;
 mod metadata;
@@ -11,6 +15,7 @@ mod options;
 mod oracle;
 mod passes;
 mod placement;
+mod removal;
 mod rules;
 mod second_opinion;
 mod store;

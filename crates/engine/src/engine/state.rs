@@ -3,25 +3,25 @@
 use std::collections::BTreeSet;
 
 use flota_registry::{
-    Change, ClusterSnapshot, Entry, Fence, Key, Leader, LeaseId, MachineId, Millis, Txn, campaign, collect_files,
-    commit_schedules,
+    Change, ClusterSnapshot, Entry, Fence, Key, KeyValue, Leader, LeaseId, MachineId, Millis, Schedule, campaign,
 };
 use flota_unit::UnitName;
 
 use crate::demand::Demands;
 use crate::event::{Effect, Event, Outcome, Settings, Ticket};
-use crate::liveness::{Liveness, Probe, Standing, is_removed};
-use crate::schedule::{Decision, plan};
+use crate::liveness::{Liveness, Loss, Probe};
+use crate::memory::{Flapping, Progress, Whereabouts};
+use crate::schedule::Decision;
 
 /// How long a candidate waits for the outcome before it campaigns again.
 const CAMPAIGN_RETRY: Millis = Millis(1000);
 /// How long a pass waits after a commit that failed or was refused.
 const COMMIT_RETRY: Millis = Millis(500);
-/// Most unused unit file texts removed at once.
-const MAX_FILES_COLLECTED: usize = 50;
+/// How long reports that somebody waits for are gathered into one pass.
+const REPORT_GATHER: Millis = Millis(50);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     /// No store, so no role.
     Away,
     /// Somebody else leads.
@@ -35,23 +35,31 @@ enum Role {
 /// One machine's engine. Every machine runs one; the one that holds the leader key makes passes.
 #[derive(Debug)]
 pub struct Engine {
-    me: MachineId,
-    settings: Settings,
-    role: Role,
-    snapshot: Option<ClusterSnapshot>,
-    demands: Demands,
-    liveness: Liveness,
+    pub(super) me: MachineId,
+    pub(super) settings: Settings,
+    pub(super) role: Role,
+    pub(super) snapshot: Option<ClusterSnapshot>,
+    pub(super) demands: Demands,
+    pub(super) liveness: Liveness,
+    pub(super) flapping: Flapping,
+    pub(super) progress: Progress,
+    pub(super) whereabouts: Whereabouts,
     /// Whether machines may have come or gone since [`Liveness::observe`].
-    unobserved: bool,
+    pub(super) unobserved: bool,
     /// When the next pass is due; none when nothing changed.
-    pass_due: Option<Millis>,
+    pub(super) pass_due: Option<Millis>,
+    /// When a wait of the last pass ends by itself.
+    pub(super) wake: Option<Millis>,
+    /// The machines whose reports the last pass waits for; others' reports are no reason for a pass.
+    pub(super) watching: BTreeSet<MachineId>,
     /// The commit whose outcome is not known yet, and the decisions it carries.
-    in_flight: Option<(Ticket, Vec<Decision>)>,
-    tickets: u64,
+    pub(super) in_flight: Option<(Ticket, Vec<Decision>)>,
+    pub(super) tickets: u64,
     /// The revision of the last own commit: no pass before the snapshot shows it.
-    committed: i64,
-    unplaced: BTreeSet<UnitName>,
-    frozen: Option<String>,
+    pub(super) committed: i64,
+    pub(super) unplaced: BTreeSet<UnitName>,
+    pub(super) notes: BTreeSet<String>,
+    pub(super) frozen: Option<String>,
 }
 
 impl Engine {
@@ -64,12 +72,18 @@ impl Engine {
             snapshot: None,
             demands: Demands::default(),
             liveness: Liveness::default(),
+            flapping: Flapping::default(),
+            progress: Progress::default(),
+            whereabouts: Whereabouts::default(),
             unobserved: false,
             pass_due: None,
+            wake: None,
+            watching: BTreeSet::new(),
             in_flight: None,
             tickets: 0,
             committed: 0,
             unplaced: BTreeSet::new(),
+            notes: BTreeSet::new(),
             frozen: None,
         }
     }
@@ -84,8 +98,8 @@ impl Engine {
         match self.role {
             Role::Candidate { since, .. } => Some(since.plus(CAMPAIGN_RETRY)),
             Role::Leader { .. } => {
-                let pass = self.pass_due.filter(|_| self.may_pass());
-                [pass, self.liveness.deadline(self.settings.grace)].into_iter().flatten().min()
+                let [pass, wake] = [self.pass_due, self.wake].map(|due| due.filter(|_| self.may_pass()));
+                [pass, wake, self.liveness.deadline(self.settings.grace)].into_iter().flatten().min()
             }
             Role::Away | Role::Follower { .. } => None,
         }
@@ -106,8 +120,9 @@ impl Engine {
             // A late answer, of an earlier leadership, is nobody's business.
             Event::Snapshot(_) if !self.is_leader() => {}
             Event::Snapshot(snapshot) => {
-                self.snapshot = Some(*snapshot);
                 self.liveness.forget();
+                self.whereabouts.start(&snapshot);
+                self.snapshot = Some(*snapshot);
                 self.unobserved = true;
                 self.pass_due = Some(now);
             }
@@ -164,24 +179,41 @@ impl Engine {
         self.role = role;
         self.snapshot = None;
         self.pass_due = None;
+        self.wake = None;
+        self.watching.clear();
+        self.flapping = Flapping::default();
+        self.progress.forget();
+        self.whereabouts.forget();
         self.in_flight = None;
         // The next snapshot is read after this; and a store that was restored counts its revisions from less.
         self.committed = 0;
         self.unplaced.clear();
+        self.notes.clear();
         self.frozen = None;
     }
 
     fn take_changes(&mut self, now: Millis, revision: i64, changes: &[Change]) {
         let Some(snapshot) = &mut self.snapshot else { return };
+        let before = exclusive_schedules(snapshot, changes);
         snapshot.apply(revision, changes);
-        // Reports say how things are, not how they should be: they are no reason for a pass.
-        let matters = |change: &Change| {
-            let (Change::Put(flota_registry::KeyValue { key, .. }) | Change::Delete { key }) = change;
-            !matches!(Key::parse(key), None | Some(Key::Report(_) | Key::Leader))
-        };
-        if changes.iter().any(matters) {
-            self.unobserved = true;
-            self.pass_due.get_or_insert(now.plus(self.settings.gather));
+        for (id, before) in before {
+            if let Some(after) = snapshot.schedules().get(&id) {
+                self.whereabouts.follow(&id, &before, &after.value);
+            }
+        }
+        for change in changes {
+            let (Change::Put(KeyValue { key, .. }) | Change::Delete { key }) = change;
+            let due = match Key::parse(key) {
+                None | Some(Key::Leader) => continue,
+                // Reports say how things are, not how they should be: they matter only to whoever waits for them.
+                Some(Key::Report(id)) if !self.watching.contains(&id) => continue,
+                Some(Key::Report(_)) => now.plus(REPORT_GATHER),
+                Some(_) => {
+                    self.unobserved = true;
+                    now.plus(self.settings.gather)
+                }
+            };
+            self.pass_due = self.pass_due.into_iter().chain([due]).min();
         }
     }
 
@@ -191,11 +223,16 @@ impl Engine {
             return;
         };
         if std::mem::take(&mut self.unobserved) {
-            self.liveness.observe(snapshot, now);
+            for id in self.liveness.observe(snapshot, now) {
+                effects.extend(self.flapping.back(&id, now).map(Effect::RecordNote));
+            }
         }
         let news = self.liveness.advance(snapshot, &self.me, now, self.settings.grace);
-        if !news.lost.is_empty() {
+        for (id, loss) in &news.lost {
             self.pass_due = Some(now);
+            if *loss == Loss::Silence {
+                self.flapping.lost(id, now);
+            }
         }
         let probe = |Probe { machine, peer, through }| Effect::Probe { machine, peer, through };
         effects.extend(news.probes.into_iter().map(probe));
@@ -208,80 +245,32 @@ impl Engine {
         match outcome {
             Outcome::Committed(revision) => {
                 self.committed = *revision;
+                self.progress.note(&decisions, now);
                 // What was not committed was not decided.
                 if !decisions.is_empty() {
                     effects.push(Effect::Record(decisions));
                 }
             }
-            Outcome::Refused | Outcome::Unknown => self.pass_due = Some(now.plus(COMMIT_RETRY)),
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        let seen = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.revision() >= self.committed);
-        seen && self.in_flight.is_none()
-    }
-
-    /// Makes a pass when one is due and the outcome of the last one is known and visible.
-    fn pass(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let Role::Leader { fence, .. } = self.role else { return };
-        if !self.may_pass() {
-            return;
-        }
-        let Some(snapshot) = &self.snapshot else { return };
-        if self.pass_due.is_none_or(|due| due > now) {
-            return;
-        }
-        self.pass_due = None;
-        let Some(cluster) = snapshot.cluster().map(|entry| entry.value.id.clone()) else { return };
-        if let Some(why) = unreadable_schedule(snapshot) {
-            if self.frozen.as_ref() != Some(&why) {
-                self.frozen = Some(why.clone());
-                effects.push(Effect::RecordFrozen(why));
+            Outcome::Refused => self.pass_due = Some(now.plus(COMMIT_RETRY)),
+            Outcome::Unknown => {
+                self.progress.note(&decisions, now);
+                self.pass_due = Some(now.plus(COMMIT_RETRY));
             }
-            return;
-        }
-        self.frozen = None;
-        self.demands.refresh(snapshot);
-        let liveness = &self.liveness;
-        let standing = |id: &MachineId| {
-            if is_removed(snapshot, id) { Standing::Lost } else { liveness.standing(id) }
-        };
-        let plan = plan(snapshot, &cluster, &self.demands, standing);
-        let txn = if plan.writes.is_empty() {
-            unused_files(snapshot, fence)
-        } else {
-            Some(commit_schedules(fence, &plan.writes))
-        };
-        let fresh: Vec<UnitName> = plan.unplaced.difference(&self.unplaced).cloned().collect();
-        if !fresh.is_empty() {
-            effects.push(Effect::RecordUnplaced(fresh));
-        }
-        self.unplaced = plan.unplaced;
-        if let Some(txn) = txn {
-            self.tickets += 1;
-            let ticket = Ticket(self.tickets);
-            self.in_flight = Some((ticket, plan.decisions));
-            effects.push(Effect::Commit { ticket, txn });
         }
     }
 }
 
-/// A schedule that a later version wrote: what its machine runs is unknown, so nothing may be placed.
-fn unreadable_schedule(snapshot: &ClusterSnapshot) -> Option<String> {
-    let mut found = snapshot.unreadable().iter().filter(|(key, _)| matches!(key, Key::Schedule(_) | Key::Cluster));
-    found.next().map(|(key, why)| format!("{key}: {why}"))
-}
-
-/// Texts that no unit and no schedule refers to. None while a unit cannot be read: it may refer to any.
-fn unused_files(snapshot: &ClusterSnapshot, fence: Fence) -> Option<Txn> {
-    if snapshot.unreadable().keys().any(|key| matches!(key, Key::Unit(_))) {
-        return None;
-    }
-    let units = snapshot.units().values().map(|entry| entry.value.hash);
-    let schedules = snapshot.schedules().values().flat_map(|entry| entry.value.units.values().map(|unit| unit.hash));
-    let used: BTreeSet<_> = units.chain(schedules).collect();
-    let unused = snapshot.files().iter().filter(|(hash, _)| !used.contains(*hash));
-    let unused: Vec<_> = unused.take(MAX_FILES_COLLECTED).map(|(hash, entry)| (*hash, entry.mod_revision)).collect();
-    (!unused.is_empty()).then(|| collect_files(fence, &unused))
+/// The schedules that `changes` replace and that hold exclusive units.
+fn exclusive_schedules(snapshot: &ClusterSnapshot, changes: &[Change]) -> Vec<(MachineId, Schedule)> {
+    let replaced = changes.iter().filter_map(|change| match change {
+        Change::Put(pair) => match Key::parse(&pair.key) {
+            Some(Key::Schedule(id)) => Some(id),
+            _ => None,
+        },
+        Change::Delete { .. } => None,
+    });
+    let held = replaced.filter_map(|id| Some((snapshot.schedules().get(&id)?.value.clone(), id)));
+    held.filter(|(schedule, _)| schedule.units.values().any(|unit| unit.exclusive))
+        .map(|(schedule, id)| (id, schedule))
+        .collect()
 }

@@ -1,0 +1,6 @@
+//! The engine: who leads, and what the leader does.
+
+mod pass;
+mod state;
+
+pub use state::Engine;
