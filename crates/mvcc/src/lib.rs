@@ -38,7 +38,7 @@ pub use record::{Change, Record};
 pub use request::{
     Answer, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, KeepAliveResponse, LeaseStatus,
     Limits, MAX_REQUEST_BYTES, MAX_TXN_OPS, PutRequest, PutResponse, RangeRequest, RangeResponse, Request, Response,
-    SortOrder, SortTarget, TxnOp, TxnRequest, TxnResponse,
+    Retention, SortOrder, SortTarget, TxnOp, TxnRequest, TxnResponse,
 };
-pub use state::{KEEP_HISTORY, KEEP_REVISIONS, Mvcc, ReplayError};
+pub use state::{Mvcc, ReplayError};
 pub use types::{Key, KeyRange, KeyValue, LeaseId, MAX_LEASE_TTL, MIN_LEASE_TTL, Millis, Revision};

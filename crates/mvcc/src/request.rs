@@ -19,11 +19,33 @@ pub struct Limits {
     pub max_txn_ops: usize,
     /// Seconds that the shortest lease lasts; shorter ones are raised to it.
     pub min_lease_ttl: i64,
+    /// How much history is kept when it is compacted by itself.
+    pub retention: Retention,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_request_bytes: MAX_REQUEST_BYTES, max_txn_ops: MAX_TXN_OPS, min_lease_ttl: crate::MIN_LEASE_TTL }
+        Limits {
+            max_request_bytes: MAX_REQUEST_BYTES,
+            max_txn_ops: MAX_TXN_OPS,
+            min_lease_ttl: crate::MIN_LEASE_TTL,
+            retention: Retention::default(),
+        }
+    }
+}
+
+/// History that is not compacted by itself: what is younger than `age`, and the last `revisions`, whichever is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Milliseconds.
+    pub age: u64,
+    /// Revisions.
+    pub revisions: i64,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { age: 10 * 60 * 1000, revisions: 10_000 }
     }
 }
 

@@ -14,17 +14,14 @@ use crate::{
     Millis, RangeRequest, RangeResponse, Record, Request, Response, Revision, TxnRequest, TxnResponse,
 };
 
-/// How long history is kept before it is compacted by itself, in milliseconds.
-pub const KEEP_HISTORY: u64 = 10 * 60 * 1000;
-
-/// How many revisions of history are kept at least.
-pub const KEEP_REVISIONS: i64 = 10_000;
-
 /// Compacting by itself waits until it forgets so many revisions, so that it does not run with every write.
 const MIN_COMPACTION: i64 = 1_000;
 
-/// How often the revision is remembered with its time, in milliseconds.
-const MARK_EVERY: u64 = 60 * 1000;
+/// How many times in the age that is kept the revision is remembered with its time.
+const MARKS_PER_AGE: u64 = 10;
+
+/// Milliseconds between two such times at least.
+const MIN_MARK: u64 = 1000;
 
 /// A record that cannot follow the ones before it: the log is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,8 +198,9 @@ impl Mvcc {
 
     /// The revision to compact to so that memory stays bounded, if it is worth it by now.
     pub fn compaction_due(&self, now: Millis) -> Option<Revision> {
-        let old = self.marks.iter().take_while(|(time, _)| now.since(*time) >= KEEP_HISTORY).last();
-        let target = old?.1.min(self.revision - KEEP_REVISIONS);
+        let keep = self.limits.retention;
+        let old = self.marks.iter().take_while(|(time, _)| now.since(*time) >= keep.age).last();
+        let target = old?.1.min(self.revision - keep.revisions);
         (target - self.compact_revision.max(0) >= MIN_COMPACTION).then_some(target)
     }
 
@@ -219,7 +217,8 @@ impl Mvcc {
         for id in pending.renewed {
             self.leases.renew(now, id);
         }
-        if self.marks.back().is_none_or(|(time, _)| now.since(*time) >= MARK_EVERY) {
+        let apart = (self.limits.retention.age / MARKS_PER_AGE).max(MIN_MARK);
+        if self.marks.back().is_none_or(|(time, _)| now.since(*time) >= apart) {
             self.marks.push_back((now, self.revision));
         }
         commits

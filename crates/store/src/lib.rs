@@ -33,6 +33,6 @@ pub use auth::{AuthConfig, AuthTokenError, BCRYPT_COSTS, Digest, JwtConfig, Sign
 pub use config::{Listen, StoreConfig};
 pub use error::StoreError;
 pub use etcd_file::{FileStatus, ImportError, RestoreError, Restored, restore, status};
-pub use flota_mvcc::Limits;
+pub use flota_mvcc::{Limits, Retention};
 pub use log::{RecoveryReport, TornTail};
 pub use store::Store;

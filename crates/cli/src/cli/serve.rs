@@ -131,7 +131,7 @@ pub struct ServeArgs {
     /// What the retention counts
     #[arg(long, value_name = "MODE", default_value = "periodic", value_parser = ["periodic", "revision"])]
     pub auto_compaction_mode: String,
-    /// How much history to keep, as a time such as 30m (hours without a unit) or a number of revisions; 0: Flota's own rule
+    /// How much history to keep, as a time such as 30m (hours without a unit) or a number of revisions; 0: 10 minutes and 10,000 revisions
     #[arg(long, value_name = "RETENTION", default_value = "0")]
     pub auto_compaction_retention: String,
     /// How much to log

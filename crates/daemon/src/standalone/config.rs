@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flota_store::{AuthConfig, AuthTokenError, BCRYPT_COSTS, Limits, Listen, StoreConfig};
+use flota_store::{AuthConfig, AuthTokenError, BCRYPT_COSTS, Limits, Listen, Retention, StoreConfig};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::ConfigError;
@@ -72,11 +72,12 @@ pub struct LimitOptions {
 const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
 
 impl LimitOptions {
-    fn of_a_request(self) -> Limits {
+    fn with(self, retention: Retention) -> Limits {
         Limits {
             max_request_bytes: self.request_bytes,
             max_txn_ops: self.txn_ops,
             min_lease_ttl: self.shortest_lease(),
+            retention,
         }
     }
 
@@ -109,8 +110,45 @@ pub struct TokenOptions {
 pub struct CompactionOptions {
     /// `periodic` or `revision`.
     pub mode: String,
-    /// How much of it; `0`: the store's own rule.
+    /// How much of it: a time such as `30m`, hours where it has no unit, or a number of revisions; `0`: the store's own
+    /// rule.
     pub retention: String,
+}
+
+impl CompactionOptions {
+    fn retention(&self) -> Result<Retention, ConfigError> {
+        let (mode, text) = (&self.mode, &self.retention);
+        let found = match (mode.as_str(), text.parse::<u32>()) {
+            (_, Ok(0)) => Some(Retention::default()),
+            ("periodic", Ok(hours)) => Some(Retention { age: u64::from(hours) * 3_600_000, revisions: 0 }),
+            ("periodic", Err(_)) => milliseconds(text).map(|age| Retention { age, revisions: 0 }),
+            (_, revisions) => revisions.ok().map(|revisions| Retention { age: 0, revisions: revisions.into() }),
+        };
+        found.ok_or_else(|| {
+            let expected = if mode == "periodic" { "a time such as 30m, or hours" } else { "a number of revisions" };
+            ConfigError::Value(format!("--auto-compaction-retention={text} is not {expected}"))
+        })
+    }
+}
+
+/// Reads a time as Go writes it, such as `1h30m` or `1.5s`.
+fn milliseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(char::is_alphabetic)?);
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len()));
+        let scale = match unit {
+            "ms" => 1.0,
+            "s" => 1e3,
+            "m" => 60e3,
+            "h" => 3_600e3,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok().filter(|number| *number >= 0.0)? * scale;
+        rest = after;
+    }
+    (total >= 1.0).then_some(total as u64)
 }
 
 /// What to log, and where.
@@ -143,7 +181,7 @@ impl ServeOptions {
             name: self.name.clone(),
             peer_urls,
             advertise: self.advertise.clone(),
-            limits: self.limits.of_a_request(),
+            limits: self.limits.with(self.compaction.retention()?),
             quota_bytes: self.limits.quota(),
             auth: self.tokens.auth()?,
             ..defaults
@@ -167,13 +205,6 @@ impl ServeOptions {
         if !self.unused.is_empty() {
             let flags: Vec<String> = self.unused.iter().map(|flag| format!("--{flag}")).collect();
             lines.push(format!("without effect in a store of one member: {}", flags.join(" ")));
-        }
-        if self.compaction.retention != "0" {
-            lines.push(format!(
-                "--auto-compaction-retention={} ({}): history is always compacted, and at least 10 minutes and 10,000 \
-                 revisions of it are kept",
-                self.compaction.retention, self.compaction.mode
-            ));
         }
         lines
     }
@@ -241,7 +272,26 @@ mod tests {
     fn the_shortest_lease_is_made_from_the_election_timeout_as_in_etcd() {
         for (heartbeat, election, seconds) in [(100, 1000, 2), (10, 100, 1), (100, 5000, 8), (1, 1, 1)] {
             let limits = LimitOptions { heartbeat, election, ..options().limits };
-            assert_eq!(limits.of_a_request().min_lease_ttl, seconds, "{heartbeat} {election}");
+            assert_eq!(limits.with(Retention::default()).min_lease_ttl, seconds, "{heartbeat} {election}");
+        }
+    }
+
+    #[test]
+    fn history_is_kept_as_etcds_flags_say() {
+        let with = |mode: &str, retention: &str| {
+            let compaction = CompactionOptions { mode: mode.to_owned(), retention: retention.to_owned() };
+            let store = ServeOptions { compaction, ..options() }.store();
+            store.map(|config| config.limits.retention).map_err(|error| error.to_string())
+        };
+        let of_age = |age| Ok(Retention { age, revisions: 0 });
+        assert_eq!(with("periodic", "0"), Ok(Retention::default()));
+        assert_eq!(with("periodic", "2"), of_age(7_200_000));
+        assert_eq!(with("periodic", "1h30m"), of_age(5_400_000));
+        assert_eq!(with("periodic", "1.5s"), of_age(1_500));
+        assert_eq!(with("revision", "1000"), Ok(Retention { age: 0, revisions: 1000 }));
+        for (mode, retention) in [("periodic", "soon"), ("periodic", "-1h"), ("revision", "30m")] {
+            let error = with(mode, retention).unwrap_err();
+            assert!(error.contains(&format!("--auto-compaction-retention={retention} is not")), "{error}");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::support::*;
 use flota_mvcc::{
     Compare, CompareResult, CompareTarget, Error, KeyRange, MAX_REQUEST_BYTES, PutRequest, RangeRequest, Request,
-    Response, SortOrder, SortTarget, TxnOp,
+    Response, Retention, SortOrder, SortTarget, TxnOp,
 };
 
 #[test]
@@ -308,7 +308,31 @@ fn old_history_is_compacted_by_itself() {
         }
     }
     let (revision, compacted) = (store.mvcc.revision(), store.mvcc.compact_revision());
-    assert!(compacted <= revision - flota_mvcc::KEEP_REVISIONS);
-    assert!(compacted >= revision - flota_mvcc::KEEP_REVISIONS - 4000, "{compacted} of {revision}");
+    assert!(compacted <= revision - 10_000);
+    assert!(compacted >= revision - 10_000 - 4000, "{compacted} of {revision}");
     assert!(store.mvcc.bytes() < 40_000);
+}
+
+/// How far behind the last revision a store stays compacted that has 100 writes in each of 600 seconds.
+fn left_after_ten_minutes(retention: Retention) -> i64 {
+    let mut store = Store::default();
+    store.mvcc.set_limits(flota_mvcc::Limits { retention, ..Default::default() });
+    for second in 0..600 {
+        store.now = flota_mvcc::Millis(second * 1000);
+        for _ in 0..100 {
+            store.put("a", "x");
+        }
+        if let Some(revision) = store.mvcc.compaction_due(store.now) {
+            store.compact(revision);
+        }
+    }
+    store.mvcc.revision() - store.mvcc.compact_revision()
+}
+
+#[test]
+fn as_much_history_is_kept_as_was_asked_for() {
+    let minute = left_after_ten_minutes(Retention { age: 60_000, revisions: 0 });
+    assert!((6_000..8_000).contains(&minute), "{minute}");
+    let thousand = left_after_ten_minutes(Retention { age: 0, revisions: 1_000 });
+    assert!((1_000..2_500).contains(&thousand), "{thousand}");
 }

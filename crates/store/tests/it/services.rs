@@ -165,7 +165,8 @@ async fn a_corrupt_alarm_stops_everything_but_reads() {
 #[tokio::test]
 async fn limits_of_requests_can_be_set() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = flota_store::Limits { max_request_bytes: 1000, max_txn_ops: 2, min_lease_ttl: 1 };
+    let limits =
+        flota_store::Limits { max_request_bytes: 1000, max_txn_ops: 2, min_lease_ttl: 1, ..Default::default() };
     let served = Served::open(StoreConfig { limits, ..config(dir.path()) }).await;
     let mut client = served.client().await;
     assert!(client.put("a", vec![0; 1000], None).await.unwrap_err().to_string().contains("request is too large"));
