@@ -191,7 +191,8 @@ impl Agent {
         for (unit, local) in &mut self.units {
             let started = self.held.started.contains_key(unit);
             if local.exclusive && local.fenced.is_none() && local.may_be_up(started) {
-                local.fenced = Some(Fenced { look_first: false, was_up: true, kill_after: now });
+                let look_first = matches!(local.busy, Some(Busy::Stopping { .. }));
+                local.fenced = Some(Fenced { look_first, was_up: true, kill_after: now });
                 local.fence_note = Some(why.to_owned());
                 effects.push(Effect::Alarm(format!("{unit}: {why}")));
             }

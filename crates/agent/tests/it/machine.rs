@@ -287,6 +287,19 @@ impl FakeMachine {
         self.queue.push_back(Event::Started(unit, result));
     }
 
+    /// Somebody else stopped the unit; the daemon hears of it when it runs again.
+    pub fn ended(&mut self, unit: &UnitName) {
+        let Some(run) = self.runs.get_mut(unit) else { return };
+        let job = match std::mem::replace(&mut run.active, "inactive") {
+            "deactivating" => Event::Stopped(unit.clone(), JobResult::Done),
+            "activating" => Event::Started(unit.clone(), JobResult::Failed("job was cancelled".to_owned())),
+            "active" => Event::Changed(Some(vec![unit.clone()])),
+            _ => return,
+        };
+        self.hanging.remove(unit);
+        self.queue.push_back(job);
+    }
+
     /// All processes of a unit are gone; a stop that waited for that has ended.
     pub fn kill(&mut self, unit: UnitName) {
         let Some(run) = self.runs.get_mut(&unit).filter(|run| !run.active.is_empty()) else { return };

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has said what is wrong")]
 
 mod faults;
+mod fence;
 mod flow;
 mod leave;
 mod machine;
