@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod engine;
+#[cfg(test)]
+mod fence_tests;
 pub mod guard;
 mod machine;
 pub mod registrations;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod daemon_faults;
+mod exclusive;
 mod flow;
 mod gateway;
 mod input;
