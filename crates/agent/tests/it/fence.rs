@@ -427,7 +427,9 @@ proptest! {
     #[test]
     fn no_exclusive_unit_is_up_after_its_lease_can_have_ended(fates in prop::collection::vec(fate(), 1..60)) {
         let mut world = World::new();
-        fates.iter().for_each(|fate| world.meet(fate));
+        for fate in &fates {
+            world.meet(fate);
+        }
         world.recovers();
     }
 }
