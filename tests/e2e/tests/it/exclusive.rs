@@ -10,6 +10,10 @@ const LONE: &str = "[Service]\nExecStart=/bin/sh -c 'say() { echo $1 $(date +%%s
     while :; do say beat; sleep 0.05; done'\n[X-Flota]\nExclusive=true\nConflicts=store.service\n";
 /// Keeps exclusive units off the machine with the store.
 const STORE: &str = "[Service]\nExecStart=/bin/sleep infinity\n[X-Flota]\nMachineID=";
+/// `kill -9` of a daemon that systemd does not start again, whoever connects.
+const KILL_FOR_GOOD: &str = "mkdir -p /run/systemd/system/flota.service.d && \
+    printf '[Service]\nRestart=no\n' >/run/systemd/system/flota.service.d/killed.conf && \
+    systemctl daemon-reload && systemctl stop flota.socket && systemctl kill --signal=KILL flota.service";
 /// Each machine's lease, in milliseconds.
 const LEASE: u64 = 5_000;
 
@@ -116,12 +120,11 @@ fn the_guard_ends_the_unit_of_a_machine_whose_daemon_was_killed_while_it_was_cut
     from.run("systemctl is-active flota-fence.service").ok();
     cluster.lab().cut(from.name).unwrap();
     let cut = now(from);
-    from.run("systemctl mask --runtime --quiet flota.service flota.socket && systemctl kill -s KILL flota.service")
-        .ok();
+    from.run(KILL_FOR_GOOD).ok();
     moved(&cluster, from, to, cut);
     from.run("! systemctl is-active flota.service && systemctl is-active flota-fence.service").ok();
     assert_eq!(plain(from), before, "no other unit is touched");
-    from.run("systemctl unmask --runtime --quiet flota.service flota.socket").ok();
+    from.run("rm -r /run/systemd/system/flota.service.d && systemctl daemon-reload").ok();
     cluster.lab().heal(from.name).unwrap();
     from.start_daemon();
     stays(&cluster, from, to);
