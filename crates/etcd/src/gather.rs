@@ -83,6 +83,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         let before = self.gathered.len();
         for part in parts {
             let room = MAX_GATHERED_BYTES - self.gathered.len();
+            if self.gathered.len() + part.len() > MAX_KEPT_BYTES {
+                // It is not grown step by step: where there is much, more follows.
+                self.gathered.reserve_exact(room);
+            }
             self.gathered.extend_from_slice(&part[..part.len().min(room)]);
         }
         Poll::Ready(Ok(self.gathered.len() - before))

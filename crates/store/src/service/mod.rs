@@ -14,6 +14,7 @@ mod prometheus;
 mod range;
 mod snapshot;
 mod watch;
+mod watch_body;
 mod wire;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ use super::wire::{Answer, RangeAnswer, request_buffers, write_pair};
 const PIECE: usize = 256 << 10;
 
 /// What gRPC puts before a message: a byte that says "not compressed", and the length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// Answers one call.
 pub(super) async fn call(kv: &KvService, request: http::Request<Body>) -> http::Response<Body> {
@@ -30,10 +30,13 @@ pub(super) async fn call(kv: &KvService, request: http::Request<Body>) -> http::
         Ok(request) => kv.read(request),
         Err(status) => Err(status),
     };
-    let body = match answered.and_then(RangeBody::new) {
-        Ok(body) => body,
-        Err(status) => return status.into_http(),
-    };
+    answered.and_then(RangeBody::new).map_or_else(Status::into_http, respond)
+}
+
+/// A body as the answer to a gRPC call.
+pub(super) fn respond(
+    body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+) -> http::Response<Body> {
     let mut response = http::Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response

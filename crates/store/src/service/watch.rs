@@ -4,18 +4,18 @@
 //! of memory and delays nobody; what it has not read yet is in the history, or compacted, and then the watch is canceled with a reason.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
 use flota_mvcc::{Event, EventFilter, KeyRange, Revision};
-use futures_util::{FutureExt, Stream, TryStreamExt, stream};
+use futures_util::{FutureExt, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
 
 use super::convert;
+use super::watch_body::WatchBatches;
 use super::wire::WatchAnswer;
 use crate::auth::Credentials;
 use crate::hub::Slot;
@@ -46,18 +46,14 @@ impl WatchService {
     }
 
     /// Begins a stream of watches.
-    pub(super) fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> WatchResponses {
+    pub(super) fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> WatchBatches {
         let watches = WatchStream::new(&self.shared, Credentials::of(&request), request.into_inner());
-        let batches = stream::try_unfold(watches, |mut watches| async move {
+        Box::pin(stream::try_unfold(watches, |mut watches| async move {
             let responses = watches.next().await?;
-            Ok::<_, Status>(responses.map(|responses| (stream::iter(responses.into_iter().map(Ok)), watches)))
-        });
-        Box::pin(batches.try_flatten())
+            Ok(responses.map(|responses| (responses, watches)))
+        }))
     }
 }
-
-/// What a client of watches is sent.
-pub(super) type WatchResponses = Pin<Box<dyn Stream<Item = Result<WatchAnswer, Status>> + Send>>;
 
 /// One watch of a stream.
 struct Watch {

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use etcd_client::proto::{
-    PbKvServer, PbKvService, PbPutRequest, PbPutResponse, PbRangeResponse, PbResponseHeader, PbWatchRequest,
-    PbWatchResponse,
+    PbKvServer, PbKvService, PbPutRequest, PbPutResponse, PbRangeResponse, PbResponseHeader, PbWatchResponse,
 };
 use flota_mvcc::{Event, KeyValue, LeaseId, RangeResponse};
 use prost::Message;
@@ -21,13 +20,15 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use tonic::body::Body;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic::codegen::{BoxFuture, Service, http};
-use tonic::server::{Grpc, NamedService, StreamingService, UnaryService};
+use tonic::metadata::MetadataMap;
+use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::kv::KvService;
 use super::range;
-use super::watch::{WatchResponses, WatchService};
+use super::watch::WatchService;
+use super::watch_body::WatchBody;
 
 /// A message that knows its bytes.
 pub(super) trait Answer: Send + 'static {
@@ -136,7 +137,19 @@ impl Answer for WatchAnswer {
     }
 
     fn write(&self, out: &mut impl BufMut) {
+        self.write_head(out);
+        self.write_events(out);
+    }
+}
+
+impl WatchAnswer {
+    /// Writes all but the events.
+    pub(super) fn write_head(&self, out: &mut impl BufMut) {
         self.head.encode_raw(out);
+    }
+
+    /// Writes the events, which come last.
+    pub(super) fn write_events(&self, out: &mut impl BufMut) {
         for event in &self.events {
             encode_key(field::WATCH_EVENTS, WireType::LengthDelimited, out);
             encode_varint(event_len(event, self.prev_kv) as u64, out);
@@ -353,32 +366,20 @@ impl NamedService for WatchServer {
 impl Service<http::Request<Body>> for WatchServer {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Infallible>;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let method = WatchMethod(Arc::clone(&self.watch));
-        Box::pin(async move {
-            if request.uri().path() != "/etcdserverpb.Watch/Watch" {
-                return Ok(Status::unimplemented("").into_http());
-            }
-            Ok(Grpc::new(AnswerCodec::new(SMALL_REQUEST)).streaming(method, request).await)
-        })
-    }
-}
-
-struct WatchMethod(Arc<WatchService>);
-
-impl StreamingService<PbWatchRequest> for WatchMethod {
-    type Response = WatchAnswer;
-    type ResponseStream = WatchResponses;
-    type Future = std::future::Ready<Result<Response<WatchResponses>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<PbWatchRequest>>) -> Self::Future {
-        std::future::ready(Ok(Response::new(self.0.watch(request))))
+        if request.uri().path() != "/etcdserverpb.Watch/Watch" {
+            return std::future::ready(Ok(Status::unimplemented("").into_http()));
+        }
+        let (parts, body) = request.into_parts();
+        let requests = Streaming::new_request(ProstDecoder::new(request_buffers()), body, None, None);
+        let request = Request::from_parts(MetadataMap::from_headers(parts.headers), parts.extensions, requests);
+        std::future::ready(Ok(range::respond(WatchBody::new(self.watch.watch(request)))))
     }
 }
 
