@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use etcd_client::{
     Client, CompactionOptions, Compare, CompareOp, GetOptions, LeaseTimeToLiveOptions, Permission, PutOptions, Txn,
@@ -184,10 +186,12 @@ async fn a_snapshot_is_of_one_revision_while_writes_go_on() {
     let mut client = ours.client().await;
     client.put("left", vec![1; 100_000], None).await.unwrap();
     let mut writing = ours.client().await;
+    let enough = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&enough);
     let writer = tokio::spawn(async move {
         // Both keys in each transaction: a snapshot with one of them would be torn.
-        for n in 0..3000 {
-            let ops = ["left", "right"].map(|key| TxnOp::put(key, format!("{n}"), None));
+        while !told.load(Ordering::Relaxed) {
+            let ops = ["left", "right"].map(|key| TxnOp::put(key, "both", None));
             writing.txn(Txn::new().and_then(ops)).await.unwrap();
         }
     });
@@ -210,6 +214,7 @@ async fn a_snapshot_is_of_one_revision_while_writes_go_on() {
         reader.put("goes on", "", None).await.unwrap();
         copy.close().await;
     }
+    enough.store(true, Ordering::Relaxed);
     soon(writer).await.unwrap();
     ours.close().await;
 }
