@@ -108,7 +108,8 @@ fn when_the_leader_dies_another_leads_within_six_seconds_and_no_unit_is_touched(
         let asked = cluster.nodes().into_iter().find(|node| node.name != leader.name).unwrap();
         let began = Instant::now();
         // systemd would start it again at once, and the same machine could lead on.
-        let at_once = "systemctl stop flota.socket; systemctl kill --signal KILL flota.service; systemctl stop flota.service";
+        let at_once =
+            "systemctl stop flota.socket; systemctl kill --signal KILL flota.service; systemctl stop flota.service";
         leader.run(at_once).ok();
         eventually("another machine leads", PATIENCE.as_secs(), || {
             let now = flota_leader(&cluster, asked).filter(|now| now.name != leader.name);

@@ -15,7 +15,7 @@ const GROUPS: usize = 20;
 /// How often systemd may read its unit files again for one order of the leader.
 const RELOADS: usize = 3;
 /// How long all of them may take to be active, on this host.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 #[test]
 #[ignore = "needs root and lab machines; run by cargo xtask test"]
@@ -39,19 +39,19 @@ fn seven_hundred_units_with_a_hundred_conflicts_are_all_placed_with_few_reloads(
     let before: Vec<(usize, u64)> =
         cluster.nodes().into_iter().map(|node| (reloads(node), generation(&cluster, node))).collect();
     let began = Instant::now();
-    m1.run(&format!("flota start --no-block{names}")).ok();
-    let submitted = began.elapsed();
-    let took = loop {
+    // By itself: on a busy host it takes longer than a command of these tests may.
+    m1.run(&format!(
+        "systemd-run --quiet --collect --unit launch --working-directory /root flota start --no-block{names}"
+    ))
+    .ok();
+    let accepted = waiting_for(began, || (m1.run("systemctl is-active launch.service").code != 0).then_some(()));
+    let took = waiting_for(began, || {
         let active = m1.run("flota list-units --no-legend --fields unit,active | grep -c ' active$'");
-        if active.stdout.trim() == total.to_string() {
-            break began.elapsed();
-        }
-        assert!(began.elapsed() < PATIENCE, "only {} of {total} are active", active.stdout.trim());
-        std::thread::sleep(Duration::from_millis(500));
-    };
+        (active.stdout.trim() == total.to_string()).then_some(())
+    });
     tell(&format!(
         "{total} units started with one command: accepted in {:.1} s, active after {:.1} s",
-        submitted.as_secs_f64(),
+        accepted.as_secs_f64(),
         took.as_secs_f64()
     ));
     for (node, (reloads_before, generation_before)) in cluster.nodes().into_iter().zip(before) {
@@ -60,6 +60,18 @@ fn seven_hundred_units_with_a_hundred_conflicts_are_all_placed_with_few_reloads(
         tell(&format!("{}: {reloads} reloads in {passes} orders", node.name));
         assert!(reloads <= RELOADS * passes, "{}: {reloads} reloads in {passes} orders", node.name);
         assert_groups_apart(node);
+    }
+}
+
+/// Looks until there is something to see; how long after `began` that was.
+#[track_caller]
+fn waiting_for(began: Instant, mut look: impl FnMut() -> Option<()>) -> Duration {
+    loop {
+        if look().is_some() {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
 
