@@ -7,7 +7,7 @@ use flota_e2e::{Beats, Cluster, Life, eventually, five, host_seconds, in_full_or
 use flota_lab::CableFault;
 
 use crate::figures::tell;
-use crate::scene::{Load, start_beats, start_exclusive_beats, units_on};
+use crate::scene::{Load, forget_losses, start_beats, start_exclusive_beats, units_on};
 
 /// How long the old copies may go on after the cable is whole again, in seconds.
 const GIVEN_UP: f64 = 15.0;
@@ -55,6 +55,7 @@ fn cut_off(fault: CableFault, what: &str) {
     for unit in &exclusive {
         Beats::of(&cluster, unit).never_two();
     }
+    forget_losses(&cluster);
 }
 
 /// The end of the unit's life on the machine that was cut off.
