@@ -182,16 +182,15 @@ fn a_machine_that_flaps_gets_nothing_new_for_a_while_and_says_so() {
         cluster.m1().write(&name, text);
         let began = Instant::now();
         cluster.m1().run(&format!("flota start --no-block {name}")).ok();
-        cluster
-            .m1()
-            .run(&format!("flota why {name}"))
-            .out_has("machine was lost")
-            .out_has("nothing new comes to it for");
+        let leader = flota_leader(&cluster, cluster.m1()).expect("a leader");
+        let log = leader.run("journalctl --boot --unit flota --no-pager --output cat");
+        log.ok().out_has("machine was lost").out_has(&format!("nothing new comes to it for {} s", 10 * loss));
         eventually("the held off machine gets it in the end", 60, || {
             let active = m5.run(&format!("systemctl is-active {name}"));
             if active.code == 0 { Ok(()) } else { Err(active.to_string()) }
         });
-        tell(&format!("flapping, loss {loss}: a new unit after {:.1} s", began.elapsed().as_secs_f64()));
+        let (held, took) = (10 * loss, began.elapsed().as_secs_f64());
+        tell(&format!("flapping, loss {loss}: held off for {held} s, a new unit came {took:.1} s after its start"));
     }
     assert!(units_on(&cluster, &units, "m5").is_empty(), "a unit has moved to a flapping machine");
     forget_losses(&cluster);
