@@ -2,7 +2,11 @@
 
 mod join;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -27,6 +31,7 @@ use crate::{
     native::{Explanation, Health},
     paths,
     registrations::{Registered, Registration, RegistrationList, RegistrationState},
+    trust::{Accepted, StoreTrust},
     v1::{DesiredState, Machine, MachinePage, Unit, UnitPage, UnitState, UnitStatePage},
 };
 
@@ -126,12 +131,14 @@ pub struct Client {
     endpoint: Endpoint,
     // Taken for the time of a request, put back only after a clean one.
     idle: Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+    /// The last answer's word about the daemon's store.
+    frozen: Arc<std::sync::Mutex<Option<String>>>,
 }
 
 impl Client {
     /// A client of `endpoint`. Dials on the first request.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, idle: Arc::default() }
+        Self { endpoint, idle: Arc::default(), frozen: Arc::default() }
     }
 
     /// Where requests go.
@@ -247,6 +254,22 @@ impl Client {
         self.get(paths::HEALTH).await
     }
 
+    /// What the daemon makes of its store, and what accepting it would mean.
+    pub async fn store_trust(&self) -> Result<StoreTrust, ClientError> {
+        self.get(paths::TRUST).await
+    }
+
+    /// Takes the daemon's store for the truth.
+    pub async fn accept_store(&self) -> Result<Accepted, ClientError> {
+        let reply = self.request(Method::POST, paths::TRUST, None::<&()>, Condition::None).await?;
+        serde_json::from_slice(&reply.body).map_err(|error| self.protocol(error))
+    }
+
+    /// Why the daemon that answered last takes no orders from its store; none: it does.
+    pub fn frozen(&self) -> Option<String> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Puts a key that lives as long as a unit of the daemon's machine is active.
     pub async fn register(&self, registration: &Registration) -> Result<Registered, ClientError> {
         let reply = self.request(Method::PUT, paths::REGISTRATIONS, Some(registration), Condition::None).await?;
@@ -342,6 +365,8 @@ impl Client {
             },
         };
         let status = response.status();
+        let frozen = response.headers().get(paths::FROZEN_HEADER).and_then(|why| why.to_str().ok()).map(str::to_owned);
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = frozen;
         let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
             .collect()

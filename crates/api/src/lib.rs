@@ -14,6 +14,7 @@ pub mod native;
 pub mod page;
 pub mod paths;
 pub mod registrations;
+pub mod trust;
 pub mod v1;
 
 pub use client::{Client, ClientError, Condition};

@@ -29,6 +29,10 @@ pub const METRICS: &str = "/metrics";
 pub const WHY_ROUTE: &str = "/v1/units/{name}/why";
 /// How the daemon is (GET), Flota's own; absolute.
 pub const HEALTH: &str = "/v1/health";
+/// Whether the store is believed (GET), and the word that it is to be (POST), Flota's own; absolute.
+pub const TRUST: &str = "/v1/store/trust";
+/// In each answer of a daemon that does not believe its store: why.
+pub const FROZEN_HEADER: &str = "flota-frozen";
 
 /// All machines that belong to the cluster (GET), Flota's own; absolute.
 pub const ALL_MACHINES: &str = "/v1/machines";

@@ -21,6 +21,7 @@ mod start;
 mod status;
 mod stop;
 pub mod store;
+mod store_accept;
 mod submit;
 mod token;
 mod uncordon;
@@ -28,7 +29,12 @@ mod unload;
 mod why;
 mod withdraw;
 
-use crate::{cli::Verb, context::Context, exit::Exit, failure::Failure};
+use crate::{
+    cli::{StoreVerb, Verb},
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+};
 
 /// Runs a verb that asks the daemon.
 pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Failure> {
@@ -54,6 +60,7 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Why(arguments) => why::run(context, &arguments).await,
         Verb::Join(arguments) => join::run(context, arguments).await,
         Verb::Token(verb) => token::run(context, verb).await,
+        Verb::Store(StoreVerb::Accept(arguments)) => store_accept::run(context, &arguments).await,
         // `run::run_with` takes these before there is a context.
         Verb::Daemon(_)
         | Verb::Kv(_)

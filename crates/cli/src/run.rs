@@ -224,6 +224,10 @@ fn dispatch(
     let command = async {
         let mut context = Context::open(style, settings, printer).await?;
         let result = commands::run(&mut context, cli.verb).await;
+        // Whoever only reads is to know it too.
+        if let (Ok(_), Some(why)) = (&result, context.client.frozen()) {
+            context.printer.say(&format!("WARNING: the daemon's machine takes no orders, units run on: {why}"));
+        }
         result.map_err(|failure| context.explain(failure))
     };
     runtime.block_on(async {

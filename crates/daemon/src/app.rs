@@ -20,6 +20,7 @@ use flota_systemd::{Notifier, inherited_listeners};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -29,7 +30,7 @@ use crate::disk::DataDir;
 use crate::guard::GuardFile;
 use crate::join::{self, Door, Joiner, announce, hex, pki};
 use crate::peer::Responder;
-use crate::session::{LinkWatch, Session};
+use crate::session::{LinkWatch, MAX_GOODBYE, Session, machine_goes_down};
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
 use crate::tasks::guard::Guard;
@@ -80,7 +81,8 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
         StoreChoice::Remote => None,
     };
     let (announced, machine) = watch::channel(announced);
-    let link = spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown).await?;
+    let goodbye = CancellationToken::new();
+    let (link, session) = spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown, &goodbye).await?;
     if let Some(authority) = authority {
         let address = announced.borrow().address.clone();
         open_door(&config, authority, &address, link, &tasks, &shutdown).await?;
@@ -90,7 +92,7 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
 
     let ended = tokio::select! {
-        signal = termination() => {
+        signal = farewell(&goodbye, session) => {
             info!("{signal}: the daemon ends, units run on");
             Ok(())
         }
@@ -142,6 +144,17 @@ async fn open_door(
     Ok(())
 }
 
+/// Waits for the signal that ends the daemon. Where the whole machine goes down its units are handed over first; the
+/// embedded store must still be served for that.
+async fn farewell(goodbye: &CancellationToken, session: JoinHandle<()>) -> &'static str {
+    let signal = termination().await;
+    if machine_goes_down().await {
+        goodbye.cancel();
+        let _ = tokio::time::timeout(MAX_GOODBYE, session).await;
+    }
+    signal
+}
+
 /// Serves the embedded store; where there is none this never ends.
 async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Result<(), StoreError> {
     match store {
@@ -150,6 +163,7 @@ async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Resul
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "everything that the tasks share is made by the one caller")]
 async fn spawn_tasks(
     config: &Config,
     me: &MachineId,
@@ -158,10 +172,11 @@ async fn spawn_tasks(
     listeners: Vec<UnixListener>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) -> anyhow::Result<LinkWatch> {
+    goodbye: &CancellationToken,
+) -> anyhow::Result<(LinkWatch, JoinHandle<()>)> {
     let Machine { boot_id, address, .. } = machine.borrow().clone();
     let client = StoreClient::new(&config.client).await?;
-    let peer_client = client.clone();
+    let (peer_client, api_client) = (client.clone(), client.clone());
     let clock = Clock;
     let lease = Millis(u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX));
     let guard_file = GuardFile::in_folder(config.runtime_dir());
@@ -171,6 +186,12 @@ async fn spawn_tasks(
     let (leader, leader_watch) = watch::channel(None);
     let (generation, generation_watch) = watch::channel(0);
 
+    let first = boot(&data.agent(), boot_id.clone())?;
+    let remembered = data.agent().read_held()?;
+    let known = remembered.belongs();
+    let (held, held_watch) = watch::channel(remembered);
+    let (distrust, distrust_watch) = watch::channel(None);
+
     let agent = AgentTask {
         agent: Agent::fencing(lease, found_guarded(&guard_file)),
         me: me.clone(),
@@ -179,10 +200,10 @@ async fn spawn_tasks(
         clock,
         events: agent_in.clone(),
         generation,
+        held,
         guard: Guard::new(guard_file, std::env::current_exe().context("cannot find the program that this is")?),
         connect: system_bus(),
     };
-    let first = boot(&data.agent(), boot_id.clone())?;
     tasks.spawn(agent.run(first, agent_out, shutdown.clone()));
 
     let lease = Millis(u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX));
@@ -200,14 +221,20 @@ async fn spawn_tasks(
         client,
         me: me.clone(),
         machine,
+        peer: config.peer.clone(),
         ttl: config.lease,
         clock,
+        known,
+        held: held_watch.clone(),
+        dir: data.agent(),
+        distrust,
         link,
         leader,
         engine: engine_in,
         agent: agent_in,
+        goodbye: goodbye.clone(),
     };
-    tasks.spawn(session.run(shutdown.clone()));
+    let session = tasks.spawn(session.run(shutdown.clone()));
 
     let (registrations, requests) = Handle::new();
     let file = RuntimeFile::new(config.runtime_dir());
@@ -223,10 +250,12 @@ async fn spawn_tasks(
         tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
     }
     let for_others = link_watch.clone();
-    let api = http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, shutdown.clone());
+    let trust = http::Trust { client: api_client, distrust: distrust_watch, held: held_watch };
+    let api =
+        http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, trust, shutdown.clone());
     let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data));
     tasks.spawn(http::serve(api, listeners));
-    Ok(for_others)
+    Ok((for_others, session))
 }
 
 /// What an earlier daemon of this boot told the guard. Without it exclusive units are stopped first, and start again.

@@ -122,6 +122,11 @@ impl AgentDir {
         self.root.join("units").join(unit.as_str())
     }
 
+    /// A unit's file as it is here; none where there is none, or one that cannot be read.
+    pub fn unit_file(&self, unit: &UnitName) -> Option<UnitFile> {
+        fs::read(self.unit_path(unit)).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok())
+    }
+
     /// Writes a unit's file, durably.
     pub fn write_unit(&self, unit: &UnitName, text: &str) -> io::Result<()> {
         write_whole(&self.unit_path(unit), text.as_bytes())
@@ -134,8 +139,7 @@ impl AgentDir {
 
     /// Whether the unit's file has an `[Install]` section.
     pub fn has_install(&self, unit: &UnitName) -> bool {
-        let file = fs::read(self.unit_path(unit)).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok());
-        file.is_some_and(|file| file.has_section("Install"))
+        self.unit_file(unit).is_some_and(|file| file.has_section("Install"))
     }
 
     /// Removes every link to these units' files: their own, and those that their `[Install]` sections asked for.

@@ -1,17 +1,31 @@
-//! The daemon's bond with the store: lease, machine key, and the watches that every machine has.
+//! The daemon's bond with the store: whether it is believed, lease, machine key, and the watches that every machine has.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod goodbye;
+mod put_back;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::time::Duration;
 
 use anyhow::Context;
+use flota_agent::Held;
+use flota_agent::trust::{Distrust, Known, Shown, StoreId, Verdict, judge};
 use flota_etcd::{Committed, EtcdError, KeepAlive, StoreClient};
 use flota_registry::{
-    Change, Cluster, ClusterId, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Millis, Schedule,
-    create_cluster, put_machine,
+    Change, Cluster, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Member, Millis, Schedule,
+    create_cluster, put_machine, put_member,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use self::goodbye::say_goodbye;
+pub use self::goodbye::{MAX_GOODBYE, machine_goes_down};
+use self::put_back::put_back;
+use crate::clock::now_unix_ms;
+use crate::config::PortChoice;
+use crate::disk::AgentDir;
 use crate::tasks::Clock;
 
 /// First and longest wait before the store is tried again.
@@ -19,6 +33,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A lease is renewed this many times before it could end.
 const RENEWALS_PER_LEASE: u32 = 3;
+/// How often a store that is not believed is looked at again, should the watch of its record be silent.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How long a machine that has put back what it holds stands still, so that no leader decides before the others have
+/// put back theirs.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// A living session, as other tasks see it.
 #[derive(Clone)]
@@ -38,31 +57,43 @@ pub struct Session {
     pub me: MachineId,
     /// What it announces; a new value is announced at once.
     pub machine: watch::Receiver<Machine>,
+    /// Where it answers whoever asks whether it lives.
+    pub peer: PortChoice,
     pub ttl: Duration,
     pub clock: Clock,
+    /// What it remembers of its cluster's store.
+    pub known: Option<Known>,
+    /// What the agent has on its disk.
+    pub held: watch::Receiver<Held>,
+    pub dir: AgentDir,
+    /// Why the store is not believed, while it is not.
+    pub distrust: watch::Sender<Option<Distrust>>,
     pub link: watch::Sender<Option<Link>>,
     pub leader: watch::Sender<Option<MachineId>>,
     pub engine: mpsc::Sender<flota_engine::Event>,
     pub agent: mpsc::Sender<flota_agent::Event>,
+    /// The machine goes down: its units are handed over, and there is no session any more.
+    pub goodbye: CancellationToken,
 }
 
 impl Session {
     /// Holds a session with the store until `shutdown`; a lost one is taken up again, with the same lease if that
-    /// still lives. The lease is left to end by itself: a daemon that stops does not hand its units over.
-    pub async fn run(self, shutdown: CancellationToken) {
+    /// still lives. The lease is left to end by itself: a daemon that stops does not hand its units over, unless the
+    /// whole machine goes down.
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let mut lease = None;
         let mut wait = RETRY_FIRST;
         let mut complained = false;
         loop {
+            let goodbye = self.goodbye.clone();
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
+                () = goodbye.cancelled() => return self.end(lease).await,
                 ended = self.hold(&mut lease) => ended,
             };
-            if self.link.send_replace(None).is_some() {
+            if self.disconnect().await {
                 wait = RETRY_FIRST;
                 complained = false;
-                // A full queue means that the engine is about to hear of the next session anyway.
-                let _ = self.engine.send(flota_engine::Event::Disconnected).await;
             }
             let Err(why) = ended;
             // Once per outage: a log full of the same line hides the others.
@@ -80,22 +111,133 @@ impl Session {
         }
     }
 
-    /// Opens a session and holds it; returns only with the reason of its end.
-    async fn hold(&self, lease: &mut Option<LeaseId>) -> anyhow::Result<std::convert::Infallible> {
-        let cluster = self.ensure_cluster().await?;
+    /// Takes the link away; says whether there was one.
+    async fn disconnect(&self) -> bool {
+        let was_linked = self.link.send_replace(None).is_some();
+        if was_linked {
+            self.leader.send_replace(None);
+            // A full queue means that the engine is about to hear of the next session anyway.
+            let _ = self.engine.send(flota_engine::Event::Disconnected).await;
+        }
+        was_linked
+    }
+
+    async fn end(&self, lease: Option<LeaseId>) {
+        let was_linked = self.disconnect().await;
+        if let Some(lease) = lease.filter(|_| was_linked) {
+            let member = self.member(&self.machine.borrow().clone());
+            say_goodbye(&self.client, &self.me, member, lease).await;
+        }
+    }
+
+    /// Opens a session and holds it, for as long as the store can be reached; whenever the cluster's record changes, the
+    /// store is judged anew.
+    async fn hold(&mut self, lease: &mut Option<LeaseId>) -> anyhow::Result<Infallible> {
+        loop {
+            let shown = self.look().await?;
+            match judge(self.known.as_ref(), &shown) {
+                Verdict::Found => self.found().await?,
+                Verdict::Ours(known) => self.follow(known, lease).await?,
+                Verdict::Frozen(why) => {
+                    let at = shown.revision;
+                    self.complain(&why);
+                    if why.is_own_cluster() { self.stand_by(&why, at, lease).await? } else { self.stay_out(at).await? }
+                }
+            }
+        }
+    }
+
+    /// What the store shows of itself.
+    async fn look(&self) -> anyhow::Result<Shown> {
+        let key = Key::Cluster.to_string();
+        let look = self.client.look(&key).await?;
+        let cluster = look.pair.as_ref().map(Entry::<Cluster>::decode).transpose().context(key)?;
+        Ok(Shown {
+            cluster: cluster.map(|entry| entry.value),
+            revision: look.revision,
+            store: (look.store_id != 0).then_some(StoreId(look.store_id)),
+        })
+    }
+
+    async fn found(&self) -> anyhow::Result<()> {
+        let id = uuid::Uuid::new_v4().simple().to_string().parse()?;
+        let cluster = Cluster { id, created_unix_ms: now_unix_ms(), incarnation: 0 };
+        if let Committed::Yes(_) = self.client.commit(&create_cluster(&cluster)).await? {
+            info!("founded cluster {}", cluster.id);
+        }
+        Ok(())
+    }
+
+    /// Says loudly, and once, why this store's word does not count.
+    fn complain(&self, why: &Distrust) {
+        if self.distrust.send_replace(Some(why.clone())).as_ref() != Some(why) {
+            error!("FROZEN: this machine takes no orders, its units run on: {why}");
+        }
+    }
+
+    /// Another cluster's store, or an empty one: nothing is said to it, until its record changes.
+    async fn stay_out(&self, at: i64) -> anyhow::Result<()> {
+        self.disconnect().await;
+        let mut record = self.client.watch_key(&Key::Cluster.to_string(), at + 1).await?;
+        tokio::select! {
+            changed = record.next() => changed.map(drop).map_err(Into::into),
+            () = tokio::time::sleep(LOOK_AGAIN) => Ok(()),
+        }
+    }
+
+    /// The cluster's own store, but one that knows less than this machine does: it is told so, and nothing is taken from
+    /// it until its record changes. Its lease proves nothing either, so exclusive units do not count on it.
+    async fn stand_by(&self, why: &Distrust, at: i64, lease: &mut Option<LeaseId>) -> anyhow::Result<()> {
+        if self.link.borrow().is_some() {
+            // Of a time when the store was believed.
+            self.disconnect().await;
+        }
+        let mut record = self.client.watch_key(&Key::Cluster.to_string(), at + 1).await?;
+        let (id, keep_alive, _) = self.take_lease(*lease).await?;
+        *lease = Some(id);
+        let frozen = Some(why.to_string());
+        let mut machine = self.machine.clone();
+        self.announce(&mut machine, frozen.clone(), id).await?;
+        self.link.send_replace(Some(Link { client: self.client.clone(), lease: id }));
+        self.agent.send(flota_agent::Event::Connected).await?;
+        let renewal = renew(self.clock, self.ttl, keep_alive, watch::Sender::new(Renewal::default()));
+        tokio::pin!(renewal);
+        loop {
+            tokio::select! {
+                error = &mut renewal => return Err(error).context("cannot renew the lease"),
+                Ok(()) = machine.changed() => self.announce(&mut machine, frozen.clone(), id).await?,
+                changed = record.next() => return changed.map(drop).map_err(Into::into),
+            }
+        }
+    }
+
+    /// The cluster's store, whose word counts, until its record changes.
+    async fn follow(&mut self, known: Known, lease: &mut Option<LeaseId>) -> anyhow::Result<()> {
+        let cluster = known.cluster.clone();
+        let mut record_watch = self.client.watch_key(&Key::Cluster.to_string(), known.revision + 1).await?;
         let (id, keep_alive, sent) = self.take_lease(*lease).await?;
         *lease = Some(id);
+        let (renewals, mut renewed) = watch::channel(Renewal { sent, revision: 0 });
+        renewed.mark_changed();
+        let (client, clock, ttl) = (self.client.clone(), self.clock, self.ttl);
+        let renewal = renew(clock, ttl, keep_alive, renewals);
+        tokio::pin!(renewal);
+        tokio::select! {
+            error = &mut renewal => return Err(error).context("cannot renew the lease"),
+            done = self.return_what_is_lost(&known, id) => done?,
+        }
         let mut machine = self.machine.clone();
-        self.announce(&mut machine, id).await?;
+        self.announce(&mut machine, None, id).await?;
 
-        let (leader_at, leader) = self.client.get(&Key::Leader.to_string()).await?;
-        let (schedule_at, schedule) = self.client.get(&Key::Schedule(self.me.clone()).to_string()).await?;
-        let mut leader_watch = self.client.watch_key(&Key::Leader.to_string(), leader_at + 1).await?;
+        let (leader_at, leader) = client.get(&Key::Leader.to_string()).await?;
+        let (schedule_at, schedule) = client.get(&Key::Schedule(self.me.clone()).to_string()).await?;
+        let mut leader_watch = client.watch_key(&Key::Leader.to_string(), leader_at + 1).await?;
         let schedule_key = Key::Schedule(self.me.clone()).to_string();
-        let mut schedule_watch = self.client.watch_key(&schedule_key, schedule_at + 1).await?;
+        let mut schedule_watch = client.watch_key(&schedule_key, schedule_at + 1).await?;
 
         info!("connected to the store of cluster {cluster} with lease {:x}", id.0);
-        self.link.send_replace(Some(Link { client: self.client.clone(), lease: id }));
+        self.believe(known).await?;
+        self.link.send_replace(Some(Link { client, lease: id }));
         let leader = leader.as_ref().and_then(decode_leader);
         self.note_leader(leader.as_ref());
         self.engine.send(flota_engine::Event::Connected { lease: id, leader }).await?;
@@ -105,19 +247,18 @@ impl Session {
         if let Some(pair) = schedule {
             ordered = self.offer_schedule(&pair).await?;
         }
-
-        let (renewals, mut renewed) = watch::channel(sent);
-        renewed.mark_changed();
-        let renewal = self.renew(keep_alive, renewals);
-        tokio::pin!(renewal);
         loop {
             tokio::select! {
                 error = &mut renewal => return Err(error).context("cannot renew the lease"),
-                Ok(()) = renewed.changed(), if ordered => {
-                    let sent = *renewed.borrow_and_update();
-                    self.agent.send(flota_agent::Event::LeaseRenewed { sent }).await?;
+                Ok(()) = renewed.changed() => {
+                    let Renewal { sent, revision } = *renewed.borrow_and_update();
+                    self.reach(revision).await?;
+                    if ordered {
+                        self.agent.send(flota_agent::Event::LeaseRenewed { sent }).await?;
+                    }
                 }
-                Ok(()) = machine.changed() => self.announce(&mut machine, id).await?,
+                Ok(()) = machine.changed() => self.announce(&mut machine, None, id).await?,
+                changed = record_watch.next() => return changed.map(drop).map_err(Into::into),
                 batch = leader_watch.next() => {
                     for change in batch?.changes {
                         let leader = match &change {
@@ -129,7 +270,9 @@ impl Session {
                     }
                 }
                 batch = schedule_watch.next() => {
-                    for change in batch?.changes {
+                    let batch = batch?;
+                    self.reach(batch.revision).await?;
+                    for change in batch.changes {
                         // A schedule that vanishes is silence, not an order.
                         if let Change::Put(pair) = change {
                             ordered |= self.offer_schedule(&pair).await?;
@@ -140,21 +283,37 @@ impl Session {
         }
     }
 
-    /// The cluster's id; founds the cluster when the store is new.
-    async fn ensure_cluster(&self) -> anyhow::Result<ClusterId> {
-        let key = Key::Cluster.to_string();
-        if let (_, None) = self.client.get(&key).await? {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let id: ClusterId = uuid::Uuid::new_v4().simple().to_string().parse()?;
-            let cluster =
-                Cluster { id, created_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX), incarnation: 0 };
-            if let Committed::Yes(_) = self.client.commit(&create_cluster(&cluster)).await? {
-                info!("founded cluster {}", cluster.id);
-            }
+    /// After people accepted a store: puts back what it has lost of this machine. Meanwhile, and a moment longer for the
+    /// sake of the other machines, this one says that it is not ready, and no leader decides.
+    async fn return_what_is_lost(&self, known: &Known, lease: LeaseId) -> anyhow::Result<()> {
+        let is_new = self.known.as_ref().is_some_and(|before| before.incarnation < known.incarnation);
+        let held = self.held.borrow().schedule.clone().filter(|held| is_new && held.cluster == known.cluster);
+        let Some(held) = held else { return Ok(()) };
+        let key = Key::Schedule(self.me.clone()).to_string();
+        if self.client.get(&key).await?.1.is_some() {
+            return Ok(());
         }
-        let (_, pair) = self.client.get(&key).await?;
-        let pair = pair.context("the cluster's record vanished from the store")?;
-        Ok(Entry::<Cluster>::decode(&pair).context(key)?.value.id)
+        let why = "it puts back what the store has lost".to_owned();
+        self.announce(&mut self.machine.clone(), Some(why), lease).await?;
+        put_back(&self.client, &self.me, held, &self.dir).await?;
+        tokio::time::sleep(SETTLE).await;
+        Ok(())
+    }
+
+    /// From now on this store's word counts.
+    async fn believe(&mut self, known: Known) -> anyhow::Result<()> {
+        if self.distrust.send_replace(None).is_some() {
+            info!("this machine takes orders again: the store's word counts");
+        }
+        self.known = Some(known.clone());
+        self.agent.send(flota_agent::Event::Believed(known)).await.map_err(Into::into)
+    }
+
+    /// Remembers that the store has come as far as `revision`.
+    async fn reach(&mut self, revision: i64) -> anyhow::Result<()> {
+        let Some(known) = self.known.as_mut().filter(|known| known.revision < revision) else { return Ok(()) };
+        known.revision = revision;
+        self.agent.send(flota_agent::Event::Believed(known.clone())).await.map_err(Into::into)
     }
 
     /// Renews the lease of the last session, or takes a new one. Also says when that was asked for.
@@ -172,23 +331,29 @@ impl Session {
         Ok((lease, self.client.keep_alive(lease).await?, sent))
     }
 
-    /// Renews the lease for ever, and tells when each renewal that was answered had been sent; returns only with what
-    /// went wrong.
-    async fn renew(&self, mut keep_alive: KeepAlive, renewals: watch::Sender<Millis>) -> EtcdError {
-        loop {
-            tokio::time::sleep(self.ttl / RENEWALS_PER_LEASE).await;
-            let sent = self.clock.now();
-            if let Err(error) = keep_alive.renew().await {
-                return error;
-            }
-            renewals.send_replace(sent);
+    /// Announces this machine for as long as its lease lives, and that it belongs to the cluster and is up.
+    async fn announce(
+        &self,
+        machine: &mut watch::Receiver<Machine>,
+        frozen: Option<String>,
+        lease: LeaseId,
+    ) -> anyhow::Result<()> {
+        let machine = Machine { frozen, ..machine.borrow_and_update().clone() };
+        let member = self.member(&machine);
+        let key = Key::Member(self.me.clone()).to_string();
+        let (_, pair) = self.client.get(&key).await?;
+        let mut txn = put_machine(&self.me, &machine, lease);
+        // At once with it: whoever sees that the machine is not down any more sees that it lives.
+        if pair.and_then(|pair| Entry::<Member>::decode(&pair).ok()).is_none_or(|entry| entry.value != member) {
+            txn.ops.extend(put_member(&self.me, &member).ops);
         }
+        self.client.commit(&txn).await.context("cannot announce this machine")?;
+        Ok(())
     }
 
-    async fn announce(&self, machine: &mut watch::Receiver<Machine>, lease: LeaseId) -> anyhow::Result<()> {
-        let machine = machine.borrow_and_update().clone();
-        self.client.commit(&put_machine(&self.me, &machine, lease)).await.context("cannot announce this machine")?;
-        Ok(())
+    fn member(&self, machine: &Machine) -> Member {
+        let (address, peer) = (machine.address.clone(), self.peer.announced(&machine.address));
+        Member { address, peer, down_unix_ms: None }
     }
 
     fn note_leader(&self, leader: Option<&Entry<Leader>>) {
@@ -206,6 +371,27 @@ impl Session {
                 error!("this machine's schedule cannot be read, its units run on unchanged: {why}");
                 Ok(false)
             }
+        }
+    }
+}
+
+/// A renewal of the lease that was answered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Renewal {
+    /// When it had been sent.
+    sent: Millis,
+    /// How far the store was.
+    revision: i64,
+}
+
+/// Renews the lease for ever, and tells of each renewal that was answered; returns only with what went wrong.
+async fn renew(clock: Clock, ttl: Duration, mut keep_alive: KeepAlive, renewals: watch::Sender<Renewal>) -> EtcdError {
+    loop {
+        tokio::time::sleep(ttl / RENEWALS_PER_LEASE).await;
+        let sent = clock.now();
+        match keep_alive.renew().await {
+            Ok(revision) => drop(renewals.send_replace(Renewal { sent, revision })),
+            Err(error) => return error,
         }
     }
 }

@@ -118,6 +118,12 @@ impl Systemd {
         version.map_err(|e| SystemdError::from_bus("read", "systemd's version", e))
     }
 
+    /// How the machine as a whole is: `starting`, `running`, `degraded`, `stopping`, ...
+    pub async fn system_state(&self) -> Result<String, SystemdError> {
+        let state = self.0.manager.system_state().await;
+        state.map_err(|e| SystemdError::from_bus("read", "the machine's state", e))
+    }
+
     /// Links unit files into `/run/systemd/system`, in place of links of the same name.
     ///
     /// systemd reads the file of a unit that it does not hold in memory when the unit is asked for; only a unit that runs or failed

@@ -26,6 +26,20 @@ pub enum StoreVerb {
     Restore(RestoreArgs),
     /// Tell what is in a file, or how a running store is
     Status(StoreStatusArgs),
+    /// Take a store for the truth that the machines do not believe
+    ///
+    /// Machines that belong to a cluster stand still, their units running, when its store is empty, older than what
+    /// they have seen, or made anew from a backup. This is your word that it is to count. Each machine whose schedule
+    /// the store has lost puts back what it holds; where the store has an older one, that counts.
+    Accept(AcceptArgs),
+}
+
+/// Arguments of `store accept`.
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `store serve` as they stand: etcd's flags are not the ones that other verbs know.

@@ -58,6 +58,12 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// The store is not believed.
+    pub fn frozen(why: String) -> ApiError {
+        let message = format!("frozen, nothing can be changed, units run on: {why}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     /// What is wrong with a unit, all of it, with lines and columns.
     pub fn invalid_unit(name: &str, found: &[Diagnostic]) -> ApiError {
         let lines: Vec<String> = found.iter().map(|it| format!("{name}:{it}")).collect();

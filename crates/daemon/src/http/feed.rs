@@ -57,7 +57,8 @@ pub struct Feed {
 impl Api {
     /// The way to the store, if it is reached.
     pub fn client(&self) -> Result<StoreClient, ApiError> {
-        self.link.borrow().as_ref().map(|link| link.client.clone()).ok_or_else(ApiError::away)
+        let away = || self.trust.reason().map_or_else(ApiError::away, ApiError::frozen);
+        self.link.borrow().as_ref().map(|link| link.client.clone()).ok_or_else(away)
     }
 
     /// A view with everything that was acknowledged before this call.
@@ -90,8 +91,24 @@ impl Api {
         if page.0.is_none() { self.fresh().await } else { self.continued().await }
     }
 
+    /// Refuses changes while somebody does not believe the store: they would not be carried out, or be lost with it.
+    async fn check_orders(&self) -> Result<(), ApiError> {
+        if let Some(why) = self.trust.reason() {
+            return Err(ApiError::frozen(why));
+        }
+        // Whoever has not asked for anything yet has no view: then this machine's own judgement has to do.
+        let Some(feed) = self.feed.lock().await.clone() else { return Ok(()) };
+        let view = feed.view();
+        let mut machines = view.snapshot.machines().iter();
+        match machines.find_map(|(id, entry)| Some((id, entry.value.frozen.as_ref()?))) {
+            None => Ok(()),
+            Some((id, why)) => Err(ApiError::frozen(format!("machine {} takes no orders: {why}", id.short()))),
+        }
+    }
+
     /// Commits a change so that later reads see it.
     pub async fn commit(&self, client: &StoreClient, txn: &Txn) -> Result<Committed, ApiError> {
+        self.check_orders().await?;
         let committed = client.commit(txn).await?;
         if let Committed::Yes(revision) = committed
             && let Some(feed) = &*self.feed.lock().await

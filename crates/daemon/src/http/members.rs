@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
@@ -17,6 +16,7 @@ use flota_registry::{ClusterSnapshot, Cordon, CordonMode, Entry, Key, MachineId,
 use super::Api;
 use super::error::{ApiError, method_not_allowed};
 use super::extract::{Body, Name, Pairs};
+use crate::clock::now_unix_ms;
 
 /// Longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
@@ -167,11 +167,6 @@ fn machine_id(text: &str) -> Result<MachineId, ApiError> {
 
 fn no_such_machine() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "machine does not exist")
-}
-
-fn now_unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is known of a machine; none when it neither lives, nor belongs to the cluster, nor is spoken of.

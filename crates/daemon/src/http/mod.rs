@@ -15,6 +15,7 @@ mod registrations;
 mod states;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod units;
 mod view;
 
@@ -38,6 +39,7 @@ use self::events::Streams;
 use self::extract::MAX_BODY_BYTES;
 use self::feed::FeedSlot;
 use self::metrics::Requests;
+pub use self::trust::Trust;
 use crate::join::Joiner;
 use crate::session::LinkWatch;
 use crate::tasks::registrations::Handle;
@@ -57,6 +59,7 @@ pub struct Api {
     registrations: Handle,
     requests: Requests,
     joiner: Option<Joiner>,
+    trust: Trust,
     shutdown: CancellationToken,
 }
 
@@ -68,10 +71,11 @@ impl Api {
         leader: watch::Receiver<Option<MachineId>>,
         generation: watch::Receiver<u64>,
         registrations: Handle,
+        trust: Trust,
         shutdown: CancellationToken,
     ) -> Api {
         let (feed, streams, requests) = (FeedSlot::default(), Streams::default(), Requests::default());
-        Api { me, link, leader, generation, feed, streams, registrations, requests, joiner: None, shutdown }
+        Api { me, link, leader, generation, feed, streams, registrations, requests, joiner: None, trust, shutdown }
     }
 
     /// Lets the machine be told to join another cluster.
@@ -119,6 +123,7 @@ fn router(api: Arc<Api>) -> Router {
             paths::CORDON_ROUTE,
             put(members::cordon).delete(members::uncordon).fallback(members::wrong_method_of_cordon),
         )
+        .route(paths::TRUST, get(trust::show).post(trust::accept).fallback(trust::wrong_method))
         .route(paths::HEALTH, get(native::health).fallback(error::only_get))
         .route(
             paths::REGISTRATIONS,
@@ -140,5 +145,8 @@ fn router(api: Arc<Api>) -> Router {
 async fn finish(State(api): State<Arc<Api>>, mut response: Response) -> Response {
     api.requests.count(response.status());
     response.headers_mut().insert(header::SERVER, SERVER);
+    if let Some(why) = api.trust.header() {
+        response.headers_mut().insert(paths::FROZEN_HEADER, why);
+    }
     response
 }

@@ -33,9 +33,15 @@ pub async fn health(State(api): State<Arc<Api>>) -> Json<Health> {
         detail: None,
     };
     match link {
-        None => health.detail = Some("the store is out of reach; units run on".to_owned()),
+        None => {
+            let away = || "the store is out of reach; units run on".to_owned();
+            health.detail = Some(api.trust.reason().unwrap_or_else(away));
+        }
         Some(link) => match link.client.get(&flota_registry::Key::Leader.to_string()).await {
-            Ok((revision, _)) => health.revision = revision,
+            Ok((revision, _)) => {
+                health.revision = revision;
+                health.detail = api.trust.reason();
+            }
             Err(why) => health.detail = Some(format!("store: {why}")),
         },
     }

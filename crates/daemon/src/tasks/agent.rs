@@ -44,6 +44,8 @@ pub struct AgentTask {
     pub events: mpsc::Sender<Event>,
     /// The generation held, for others to read.
     pub generation: watch::Sender<u64>,
+    /// What it keeps on the disk, for others to read.
+    pub held: watch::Sender<Held>,
     pub guard: Guard,
     pub connect: Connect,
 }
@@ -160,6 +162,7 @@ impl AgentTask {
     /// Writes the agent's memory before anything else happens. When the disk refuses, the schedule is still acted
     /// on: of two evils, a machine that could not boot alone is smaller than one that does not follow.
     async fn persist(&self, held: Held) {
+        self.held.send_replace(held.clone());
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || dir.write_held(&held)).await;
         match written {

@@ -13,5 +13,6 @@ mod never_kill;
 mod power;
 mod registrations;
 mod store;
+mod trust;
 mod unit_types;
 mod verbs;

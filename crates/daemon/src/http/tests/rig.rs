@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flota_agent::trust::Distrust;
 use flota_etcd::{ClientConfig, Committed, StoreClient};
 use flota_registry::{
     Capacity, Fence, Generation, Key, LeaseId, Machine, MachineId, ObservedUnit, Op, Report, Schedule, ScheduleWrite,
@@ -21,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{Api, serve};
+use crate::http::{Api, Trust, serve};
 use crate::session::Link;
 use crate::tasks::Clock;
 use crate::tasks::registrations::{Connect, Handle, RegistrationsTask, RuntimeFile};
@@ -33,6 +34,13 @@ pub const SLEEP: &str = "[Service]\nExecStart=/bin/sleep 100\n";
 
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+impl Trust {
+    fn of(store: &StoreClient, distrust: &watch::Sender<Option<Distrust>>) -> Trust {
+        let held = watch::Sender::new(flota_agent::Held::default()).subscribe();
+        Trust { client: store.clone(), distrust: distrust.subscribe(), held }
+    }
 }
 
 pub fn machine(number: u32) -> MachineId {
@@ -64,6 +72,7 @@ pub struct Rig {
     store_address: SocketAddr,
     pub socket: PathBuf,
     pub link: watch::Sender<Option<Link>>,
+    pub distrust: watch::Sender<Option<Distrust>>,
     lease: LeaseId,
     fence: Fence,
     stop: CancellationToken,
@@ -96,7 +105,9 @@ impl Rig {
         let fake = FakeSystemd::default();
         let registrations = start_registrations(&fake, dir.path(), &link, &stop);
         let (leader, generation) = (leader.subscribe(), generation.subscribe());
-        let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, stop.clone());
+        let distrust = watch::Sender::new(None);
+        let trust = Trust::of(&store, &distrust);
+        let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, trust, stop.clone());
         tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
         Rig {
             store,
@@ -104,6 +115,7 @@ impl Rig {
             store_address,
             socket,
             link,
+            distrust,
             lease,
             fence: Fence { mod_revision: led },
             stop,
@@ -115,7 +127,8 @@ impl Rig {
     pub fn api(&self) -> Api {
         let (leader, generation) = (watch::Sender::new(None), watch::Sender::new(0));
         let (leader, generation, stop) = (leader.subscribe(), generation.subscribe(), self.stop.clone());
-        Api::new(machine(2), self.link.subscribe(), leader, generation, Handle::new().0, stop)
+        let trust = Trust::of(&self.store, &self.distrust);
+        Api::new(machine(2), self.link.subscribe(), leader, generation, Handle::new().0, trust, stop)
     }
 
     /// Another daemon's API, as it is before its first request.
