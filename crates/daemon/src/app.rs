@@ -221,7 +221,7 @@ async fn spawn_tasks(
         client,
         me: me.clone(),
         machine,
-        peer: config.peer.clone(),
+        peer: config.peer,
         ttl: config.lease,
         clock,
         known,

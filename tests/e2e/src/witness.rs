@@ -52,4 +52,11 @@ impl Witness {
         let before: BTreeMap<_, _> = self.0.iter().filter(|(name, _)| here(name)).collect();
         assert_eq!(before, now.0.iter().collect(), "processes have changed after {after}");
     }
+
+    /// Panics unless every process of `later` is one that was there.
+    #[track_caller]
+    pub fn has_all_of(&self, later: &Witness, after: &str) {
+        let strangers: Vec<_> = later.0.iter().filter(|(name, state)| self.0.get(*name) != Some(state)).collect();
+        assert!(strangers.is_empty(), "after {after} these are not the processes that they were: {strangers:#?}");
+    }
 }

@@ -21,17 +21,15 @@ pub(super) async fn put_back(
     let mut known = Vec::new();
     let mut changed = false;
     for (name, unit) in std::mem::take(&mut held.units) {
-        match text_of(client, &name, &unit, dir).await? {
-            Some(file) => {
-                let back = ScheduledUnit { hash: file.hash(), ..unit };
-                changed |= back.hash != unit.hash;
-                known.push((name, back, file));
-            }
-            None => {
-                changed = true;
-                error!("{name}: its unit file is neither on this machine nor in the store: it is not put back");
-            }
-        }
+        let Some(file) = text_of(client, &name, &unit, dir).await? else {
+            changed = true;
+            error!("{name}: its unit file is neither on this machine nor in the store: it is not put back");
+            continue;
+        };
+        let scheduled = unit.hash;
+        let back = ScheduledUnit { hash: file.hash(), ..unit };
+        changed |= back.hash != scheduled;
+        known.push((name, back, file));
     }
     let mut units = 0;
     for (name, unit, file) in &known {
