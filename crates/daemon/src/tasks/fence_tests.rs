@@ -61,6 +61,7 @@ impl Rig {
             clock: Clock,
             events: events.clone(),
             generation: watch::channel(0).0,
+            held: watch::Sender::new(Held::default()),
             guard: Guard::new(file.clone(), "/usr/bin/flota".into()),
             connect: Box::new(move || {
                 let fake = theirs.clone();
