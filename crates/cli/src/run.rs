@@ -211,6 +211,12 @@ fn dispatch(
         Verb::Store(StoreVerb::Status(arguments)) => {
             return runtime()?.block_on(commands::store::status(printer, arguments, variable));
         }
+        Verb::Store(StoreVerb::Check(arguments)) => {
+            return runtime()?.block_on(commands::store_check::run(printer, &arguments));
+        }
+        Verb::Store(StoreVerb::Migrate(arguments)) => {
+            return runtime()?.block_on(commands::store_migrate::run(printer, &arguments));
+        }
         Verb::Store(StoreVerb::Restore(arguments)) => return commands::store::restore(printer, &arguments),
         _ => {}
     }

@@ -34,15 +34,19 @@ use crate::session::{LinkWatch, MAX_GOODBYE, Session, machine_goes_down};
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::engine::EngineTask;
 use crate::tasks::guard::Guard;
+use crate::tasks::mover::MoverTask;
 use crate::tasks::registrations::{Handle, RegistrationsTask, RuntimeFile, system_bus};
 use crate::tasks::reload::{announcement, on_hangup};
 use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
-use crate::{http, identity, logging};
+use crate::{http, identity, left, logging};
 
 /// How long tasks get to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Threads that run tasks: the daemon waits far more than it works.
 const WORKER_THREADS: usize = 2;
+
+/// Why a machine does not go along when its cluster moves.
+const FIXED: &str = "its store is fixed by --store-endpoints, --store-listen or their variables, which count more";
 
 /// Runs the daemon until SIGTERM or SIGINT; returns with an error when it cannot start or its store fails.
 pub fn run(options: Options) -> anyhow::Result<()> {
@@ -78,11 +82,18 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
             info!("embedded store at revision {}", store.revision());
             Some(store)
         }
-        StoreChoice::Remote => None,
+        StoreChoice::Remote => match (&config.left, &config.membership) {
+            (Some(listen), Some(told)) => left::open(data.store(), listen.clone(), &told.cluster).await,
+            _ => None,
+        },
     };
     let (announced, machine) = watch::channel(announced);
     let goodbye = CancellationToken::new();
     let (link, session) = spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown, &goodbye).await?;
+    let moved = CancellationToken::new();
+    let (data_dir, fixed) = (config.data_dir.clone(), options.fixes_store().then(|| FIXED.to_owned()));
+    let mover = MoverTask { me: me.clone(), link: link.clone(), data_dir, fixed, moved: moved.clone() };
+    tasks.spawn(mover.run(shutdown.clone()));
     if let Some(authority) = authority {
         let address = announced.borrow().address.clone();
         open_door(&config, authority, &address, link, &tasks, &shutdown).await?;
@@ -96,6 +107,8 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
             info!("{signal}: the daemon ends, units run on");
             Ok(())
         }
+        // Whoever runs the daemon starts it again; it then finds the store where the cluster is now.
+        () = moved.cancelled() => Ok(()),
         failed = serve_store(store, shutdown.clone()) => failed.context("the embedded store failed; units run on"),
     };
     notifier.stopping();

@@ -69,6 +69,13 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Options {
+    /// Whether the command line says where the store is: no file can say otherwise then.
+    pub fn fixes_store(&self) -> bool {
+        !self.store_endpoints.is_empty() || !self.store_listen.is_empty()
+    }
+}
+
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -158,6 +165,16 @@ impl PortChoice {
     }
 }
 
+impl StoreChoice {
+    /// Where the embedded store listens.
+    fn listen(self) -> Option<Vec<Listen>> {
+        match self {
+            StoreChoice::Embedded { listen } => Some(listen),
+            StoreChoice::Remote => None,
+        }
+    }
+}
+
 /// A complete, checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -171,6 +188,10 @@ pub struct Config {
     pub store: StoreChoice,
     /// How the daemon itself reaches the store.
     pub client: ClientConfig,
+    /// What the machine was told when it joined, or when its cluster moved; none: the store is as the configuration says.
+    pub membership: Option<Membership>,
+    /// Where the embedded store would listen that counts no more because of `membership`.
+    pub left: Option<Vec<Listen>>,
     /// The API's unix sockets, where systemd passes none.
     pub api_listen: Vec<PathBuf>,
     /// Where the discovery gateway listens; none: there is no gateway.
@@ -181,8 +202,6 @@ pub struct Config {
     pub join: PortChoice,
     /// Where this machine keeps the cluster's own certificate authority; none where `[tls]` names other certificates.
     pub own_pki: Option<PathBuf>,
-    /// What the machine was told when it joined; none: the store is as the configuration file says.
-    pub membership: Option<Membership>,
     /// How long a machine lives without a sign of life.
     pub lease: Duration,
     /// How long after that it is still waited for.
@@ -307,22 +326,20 @@ impl Config {
 
     fn build(file: File, membership: Option<Membership>, options: &Options) -> Result<Config, ConfigError> {
         let data_dir = data_dir(&file, options);
-        let is_told = options.store_endpoints.is_empty() && options.store_listen.is_empty();
-        let membership = membership.filter(|_| is_told);
-        let (endpoints, listen, tls) = match &membership {
-            Some(told) if !told.store.endpoints.is_empty() => {
-                (told.store.endpoints.clone(), Vec::new(), told.tls.clone())
-            }
-            _ => (
-                chosen(&options.store_endpoints, file.store.endpoints),
-                chosen(&options.store_listen, file.store.listen),
-                file.tls,
-            ),
-        };
-        let own_pki = (endpoints.is_empty() && tls.is_none() && listen.iter().any(|at| at.starts_with("https:")))
+        let membership = membership.filter(|_| !options.fixes_store());
+        let endpoints = chosen(&options.store_endpoints, file.store.endpoints);
+        let listen = chosen(&options.store_listen, file.store.listen);
+        let own_pki = (endpoints.is_empty() && file.tls.is_none() && listen.iter().any(|at| at.starts_with("https:")))
             .then(|| data_dir.join(PKI_DIR));
-        let tls = tls.or_else(|| own_pki.as_deref().map(pki::machine_files));
-        let (store, client) = store(endpoints, listen, tls)?;
+        let tls = file.tls.or_else(|| own_pki.as_deref().map(pki::machine_files));
+        let (own, client) = store(endpoints, listen, tls)?;
+        let (store, client, left, own_pki) = match (&membership, own) {
+            (Some(told), own) if !told.store.endpoints.is_empty() => {
+                let client = ClientConfig { endpoints: told.store.endpoints.clone(), tls: told.tls.clone() };
+                (StoreChoice::Remote, client, own.listen(), None)
+            }
+            (_, own) => (own, client, None, own_pki),
+        };
         let metadata = match &options.metadata {
             Some(text) => parse_metadata(text)?,
             None => file.machine.metadata,
@@ -347,12 +364,13 @@ impl Config {
             metadata,
             store,
             client,
+            membership,
+            left,
             api_listen: if api_listen.is_empty() { vec![DEFAULT_API_SOCKET.into()] } else { api_listen },
             gateway,
             peer,
             join,
             own_pki,
-            membership,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),
             max_moves: usize::try_from(file.cluster.max_moves).unwrap_or(usize::MAX),
@@ -548,6 +566,24 @@ mod tests {
         let config = Config::build(file, None, &options).unwrap();
         assert_eq!(config.data_dir, Path::new("/b"));
         assert_eq!(config.metadata, BTreeMap::from([("k".into(), "v".into()), ("l".into(), "w=2".into())]));
+    }
+
+    #[test]
+    fn where_the_cluster_moved_to_counts_more_than_the_file_and_less_than_a_flag() {
+        let told = Membership {
+            cluster: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+            store: flota_etcd::MembershipStore { endpoints: vec!["http://10.0.0.9:2379".to_owned()] },
+            tls: None,
+        };
+        let file = || parse(Path::new("f"), "[store]\nlisten = [\"unix:/run/s\"]\n").unwrap();
+        let moved = Config::build(file(), Some(told.clone()), &Options::default()).unwrap();
+        assert_eq!(moved.client.endpoints, ["http://10.0.0.9:2379"]);
+        assert!(matches!(moved.store, StoreChoice::Remote));
+        assert!(matches!(moved.left.as_deref(), Some([Listen::Unix(path)]) if path == Path::new("/run/s")));
+
+        let options = Options { store_listen: vec!["unix:/run/t".to_owned()], ..Options::default() };
+        let fixed = Config::build(file(), Some(told), &options).unwrap();
+        assert_eq!((fixed.client.endpoints, fixed.membership), (vec!["unix:/run/t".to_owned()], None));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod guard;
 mod http;
 mod identity;
 mod join;
+mod left;
 mod logging;
 pub mod peer;
 mod port;

@@ -166,6 +166,7 @@ impl Before {
                     | Key::Token(_),
                 )
                 | None => {}
+                Some(Key::StoreTarget | Key::StoreHold | Key::Mover(_)) => {}
             }
         }
         before

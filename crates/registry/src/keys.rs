@@ -26,6 +26,10 @@ pub const METADATA: &str = "/flota/v1/metadata/";
 pub const SCHEDULES: &str = "/flota/v1/schedules/";
 /// The prefix of all reports.
 pub const REPORTS: &str = "/flota/v1/reports/";
+/// The prefix of what is known of a move of the cluster to another store.
+pub const STORE: &str = "/flota/v1/store/";
+/// The prefix of what machines say to that.
+pub const MOVERS: &str = "/flota/v1/movers/";
 
 /// The prefix of all tokens that let machines join.
 pub const TOKENS: &str = "/flota/v1/tokens/";
@@ -57,6 +61,12 @@ pub enum Key {
     Door,
     /// What lets machines join. Writer: the API.
     Token(TokenId),
+    /// The store that the cluster is to move to, or has moved to. Writer: `flota store migrate`.
+    StoreTarget,
+    /// There while the cluster has not moved yet; whoever finds a target without it goes there. Writer: `flota store migrate`.
+    StoreHold,
+    /// What a machine says to a move, for as long as its lease lives. Writer: that machine.
+    Mover(MachineId),
 }
 
 impl Key {
@@ -68,6 +78,9 @@ impl Key {
             None if rest == "leader" => Some(Key::Leader),
             None if rest == "door" => Some(Key::Door),
             None => None,
+            Some(("store", "target")) => Some(Key::StoreTarget),
+            Some(("store", "hold")) => Some(Key::StoreHold),
+            Some(("movers", id)) => id.parse().ok().map(Key::Mover),
             Some(("files", id)) => id.parse().ok().map(Key::File),
             Some(("tokens", id)) => id.parse().ok().map(Key::Token),
             Some(("units", id)) => id.parse().ok().map(Key::Unit),
@@ -97,6 +110,9 @@ impl fmt::Display for Key {
             Key::Leader => write!(f, "{PREFIX}leader"),
             Key::Door => write!(f, "{PREFIX}door"),
             Key::Token(id) => write!(f, "{TOKENS}{id}"),
+            Key::StoreTarget => write!(f, "{STORE}target"),
+            Key::StoreHold => write!(f, "{STORE}hold"),
+            Key::Mover(id) => write!(f, "{MOVERS}{id}"),
         }
     }
 }
@@ -120,7 +136,10 @@ mod tests {
             Key::Cordon(machine.clone()),
             Key::Metadata(machine.clone()),
             Key::Schedule(machine.clone()),
-            Key::Report(machine),
+            Key::Report(machine.clone()),
+            Key::StoreTarget,
+            Key::StoreHold,
+            Key::Mover(machine),
         ];
         for key in keys {
             let text = key.to_string();

@@ -14,6 +14,7 @@ mod member;
 mod metadata;
 mod model;
 mod snapshot;
+mod store_move;
 mod txn;
 
 pub use codec::CodecError;
@@ -27,6 +28,9 @@ pub use model::{
     ObservedUnit, Report, Schedule, ScheduledUnit, TargetState, UnitStates,
 };
 pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
+pub use store_move::{
+    MoveAnswer, MoveStep, StoreTarget, StoreTls, abandon_move, answer_move, complete_move, prepare_move,
+};
 pub use txn::{
     Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
     accept_store, campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine,

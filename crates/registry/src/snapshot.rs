@@ -209,6 +209,8 @@ impl ClusterSnapshot {
                 let file = UnitFile::parse(&value.text).map_err(|found| describe(&found))?;
                 self.files.insert(*hash, Entry { value: file, mod_revision, lease });
             }
+            // Of a move to another store; each machine reads them by itself.
+            Key::StoreTarget | Key::StoreHold | Key::Mover(_) => {}
         }
         Ok(())
     }
@@ -230,6 +232,7 @@ impl ClusterSnapshot {
             Key::Metadata(id) => drop(self.metadata.remove(&id)),
             Key::Schedule(id) => drop(self.schedules.remove(&id)),
             Key::Report(id) => drop(self.reports.remove(&id)),
+            Key::StoreTarget | Key::StoreHold | Key::Mover(_) => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::KvConnection;
+use super::{KvConnection, OutputArg};
 
 /// What to do with a store.
 #[derive(Debug, Subcommand)]
@@ -32,6 +32,19 @@ pub enum StoreVerb {
     /// they have seen, or made anew from a backup. This is your word that it is to count. Each machine whose schedule
     /// the store has lost puts back what it holds; where the store has an older one, that counts.
     Accept(AcceptArgs),
+    /// Measure how fast the store commits, and say whether that is good enough
+    ///
+    /// Writes small values one after the other, below /flota/ where no application sees them, and removes them. For a
+    /// store in this machine's daemon its disk is measured too. Exit code 1 if either is too slow, with the reason.
+    Check(StoreCheckArgs),
+    /// Move the living cluster to another store; no unit notices
+    ///
+    /// The store is copied while it is in use, closed for writes for a moment, compared, and left by all machines. If a
+    /// machine cannot reach the new store, or anything else fails, all is as before. Run it as root on one machine.
+    #[command(after_help = "Examples:\n  \
+        flota store migrate --to https://10.0.0.1:2379,https://10.0.0.2:2379 --ca ca.pem --cert m.pem --key m-key.pem\n  \
+        flota store migrate --to https://10.0.0.1:2379        back to the store of a daemon that listens there")]
+    Migrate(StoreMigrateArgs),
 }
 
 /// Arguments of `store accept`.
@@ -81,4 +94,55 @@ pub struct StoreStatusArgs {
     /// Which store.
     #[command(flatten)]
     pub connection: KvConnection,
+}
+
+/// Where a store is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StoreTlsArgs {
+    /// Who signs the certificate of an https store
+    #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to an https store
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's private key
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub key: Option<PathBuf>,
+}
+
+/// Arguments of `store check`.
+#[derive(Debug, Args)]
+pub struct StoreCheckArgs {
+    /// The members of the store [default: the store of this machine's daemon]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub endpoints: Vec<String>,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: StoreTlsArgs,
+    /// How long to measure
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub seconds: u64,
+    /// Measure this directory's disk too [default: that of the daemon's own store]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub print: OutputArg,
+}
+
+/// Arguments of `store migrate`.
+#[derive(Debug, Args)]
+pub struct StoreMigrateArgs {
+    /// The members of the new store
+    #[arg(long, value_name = "URL", value_delimiter = ',', required_unless_present = "abort")]
+    pub to: Vec<String>,
+    /// The new store's certificates, by their paths on every machine
+    #[command(flatten)]
+    pub tls: StoreTlsArgs,
+    /// The members of the store that is left [default: the store of this machine's daemon]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Take back a move that was broken off
+    #[arg(long, conflicts_with = "to")]
+    pub abort: bool,
 }

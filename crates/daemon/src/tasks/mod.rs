@@ -6,6 +6,7 @@ pub mod engine;
 mod fence_tests;
 pub mod guard;
 mod machine;
+pub mod mover;
 pub mod registrations;
 pub mod reload;
 
