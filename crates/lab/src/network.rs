@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::{LabName, Subnet};
 use crate::error::{LabError, Result};
+use crate::files;
 use crate::run::{command, output, run, run_with_input, succeeds};
 
 /// One line of `ip -json route`.
@@ -40,8 +41,12 @@ pub(crate) fn ensure_bridge(lab: &LabName, subnet: Subnet) -> Result<()> {
 /// Removes bridge, firewall rule and tables; what is not there is fine.
 pub(crate) fn remove(lab: &LabName) -> Result<()> {
     let bridge = lab.bridge();
-    if exists(&bridge) {
-        run(&mut command("ip", ["link", "delete", &bridge]))?;
+    // A cable outlives its machine while anything is left in the machine's network, such as a hung `nsenter`.
+    let cables = files::names_in(Path::new("/sys/class/net"))?;
+    for interface in cables.iter().filter(|name| name.starts_with(&lab.cable("m"))).chain([&bridge]) {
+        if exists(interface) {
+            run(&mut command("ip", ["link", "delete", interface]))?;
+        }
     }
     for table in tables(lab)? {
         delete_table(&table)?;
