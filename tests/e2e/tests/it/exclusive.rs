@@ -62,6 +62,7 @@ fn now(node: Node<'_>) -> u64 {
 /// The unit has moved to `to`, and its copy on `from`, whose lease was renewed last before `cut`, ended before the lease
 /// could, and before the new one began.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the tests' output")]
 fn moved(cluster: &Cluster, from: Node<'_>, to: Node<'_>, cut: u64) {
     eventually("it runs on the other machine", 60, || {
         let list = cluster.m1().run("flota list-units --no-legend");

@@ -2,7 +2,7 @@
 //!
 //! They share one cluster and run one at a time (`--test-threads=1` keeps their output apart; they would wait for each
 //! other in any case). Their order is of no matter.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod daemon_faults;
 mod exclusive;
