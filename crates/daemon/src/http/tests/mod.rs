@@ -8,4 +8,5 @@ mod members;
 mod registrations;
 pub mod rig;
 mod states;
+mod trust;
 mod units;

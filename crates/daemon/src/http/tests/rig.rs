@@ -168,6 +168,16 @@ impl Rig {
         self.commit(&put_machine(&machine(number), &machine_value, self.lease)).await;
     }
 
+    /// A machine says that it takes no orders.
+    pub async fn join_frozen(&self, number: u32, why: &str) {
+        self.join(number, &[]).await;
+        let key = Key::Machine(machine(number));
+        let (_, pair) = self.store.get(&key.to_string()).await.unwrap();
+        let announced = flota_registry::Entry::<Machine>::decode(&pair.unwrap()).unwrap().value;
+        let frozen = Machine { frozen: Some(why.to_owned()), ..announced };
+        self.commit(&put_machine(&machine(number), &frozen, self.lease)).await;
+    }
+
     /// A machine's lease ends.
     pub async fn lose(&self, number: u32) {
         let keys = [Key::Machine(machine(number)), Key::Report(machine(number))];
