@@ -156,7 +156,6 @@ fn a_machine_that_is_shut_down_hands_its_units_over_at_once() {
         at.ok_or_else(|| m1.run("flota list-units").to_string())
     });
     let took = up.saturating_sub(down);
-    println!("handed over in {took} ms");
     assert!(took <= 2_000, "active elsewhere {took} ms after the goodbye");
     m1.run("flota list-machines").ok().out_has("down");
     eventually("the machine is off", 60, || {
