@@ -13,24 +13,29 @@ use crate::disk::DataDir;
 /// Puts aside, for a machine that joined another cluster than it remembers, its agent's memory and its store: nothing
 /// is deleted. A machine that still holds units keeps its memory, and with it its mistrust of the other cluster.
 pub fn adopt(data: &DataDir, membership: &Membership) -> anyhow::Result<()> {
+    // A cluster that moved back into this daemon has its store here.
+    if membership.store.endpoints.is_empty() {
+        return Ok(());
+    }
     let held = data.agent().read_held()?;
-    let Some(before) = held.belongs().map(|known| known.cluster) else { return Ok(()) };
-    if before == membership.cluster {
-        return Ok(());
+    let joined = &membership.cluster;
+    match held.belongs().map(|known| known.cluster) {
+        Some(before) if before == *joined => return Ok(()),
+        Some(before) if held.schedule.is_some_and(|schedule| !schedule.units.is_empty()) => {
+            warn!("this machine holds units of cluster {before}, and was told to join {joined}");
+            return Ok(());
+        }
+        // One that never ran anything may remember nothing, and have a store all the same.
+        _ => info!("this machine joined cluster {joined}"),
     }
-    if held.schedule.is_some_and(|schedule| !schedule.units.is_empty()) {
-        warn!("this machine holds units of cluster {before}, and was told to join {}", membership.cluster);
-        return Ok(());
-    }
-    info!("this machine was alone in cluster {before}, and joined {}", membership.cluster);
-    put_aside(&data.store(), before.short())?;
-    put_aside(&data.agent().held_path(), before.short())
+    put_aside(&data.store(), joined.short())?;
+    put_aside(&data.agent().held_path(), joined.short())
 }
 
 /// Gives a file or folder another name beside it. One of that name is from an attempt before: it stays.
-fn put_aside(path: &Path, cluster: &str) -> anyhow::Result<()> {
+fn put_aside(path: &Path, joined: &str) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let names = (0..u32::MAX).map(|number| path.with_file_name(format!("{name}.of-{cluster}.{number}")));
+    let names = (0..u32::MAX).map(|number| path.with_file_name(format!("{name}.before-{joined}.{number}")));
     let Some(free) = names.into_iter().find(|name| !name.exists()) else { return Ok(()) };
     match fs::rename(path, &free) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -83,13 +88,26 @@ mod tests {
         let data = machine(folder.path(), &[]);
         adopt(&data, &membership(OTHER)).unwrap();
         assert_eq!(data.agent().read_held().unwrap(), Held::default());
-        assert_eq!(fs::read_to_string(folder.path().join("store.of-00000000.0/log")).unwrap(), "x");
-        assert!(folder.path().join("agent/held.json.of-00000000.0").exists());
+        assert_eq!(fs::read_to_string(folder.path().join("store.before-00000000.0/log")).unwrap(), "x");
+        assert!(folder.path().join("agent/held.json.before-00000000.0").exists());
         // And once more, after it had left again.
         drop(data);
         let data = machine(folder.path(), &[]);
         adopt(&data, &membership(OTHER)).unwrap();
-        assert!(folder.path().join("store.of-00000000.1/log").exists());
+        assert!(folder.path().join("store.before-00000000.1/log").exists());
+    }
+
+    #[test]
+    fn the_store_of_a_machine_that_never_ran_anything_is_kept_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = machine(folder.path(), &[]);
+        fs::remove_file(data.agent().held_path()).unwrap();
+        let here = MembershipStore { endpoints: Vec::new() };
+        adopt(&data, &Membership { store: here, ..membership(OTHER) }).unwrap();
+        assert!(data.store().exists(), "the cluster's store is in this daemon");
+        adopt(&data, &membership(OTHER)).unwrap();
+        assert!(!data.store().exists() && folder.path().join("store.before-00000000.0/log").exists());
+        adopt(&data, &membership(OTHER)).unwrap();
     }
 
     #[test]

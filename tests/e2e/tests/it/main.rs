@@ -9,6 +9,7 @@ mod exclusive;
 mod flow;
 mod gateway;
 mod input;
+mod join;
 mod never_kill;
 mod power;
 mod registrations;
