@@ -352,6 +352,8 @@ impl Config {
         let listen = options.peer_listen.clone().or(file.peer.listen);
         let peer = port("peer.listen", listen.as_deref(), store.is_shared(), DEFAULT_PEER_PORT)?;
         let listen = options.join_listen.clone().or(file.join.listen);
+        // The store may be elsewhere since the file was written: that is no error in it.
+        let listen = listen.filter(|_| own_pki.is_some() || membership.is_none());
         let join = port("join.listen", listen.as_deref(), own_pki.is_some(), DEFAULT_JOIN_PORT)?;
         if join != PortChoice::Off && own_pki.is_none() {
             return Err(value(
@@ -551,6 +553,9 @@ mod tests {
         let options = Options { store_listen: vec!["unix:/run/s".to_owned()], ..Options::default() };
         let flags = Config::build(file(), Some(told.clone()), &options).unwrap();
         assert_eq!((flags.client.endpoints, flags.membership), (vec!["unix:/run/s".to_owned()], None));
+        let with_door = parse(Path::new("f"), &format!("{text}[join]\nlisten = \"0.0.0.0:4003\"\n")).unwrap();
+        let moved = Config::build(with_door, Some(told.clone()), &Options::default()).unwrap();
+        assert_eq!(moved.join, PortChoice::Off);
         // Moved back from a store elsewhere to the one in this daemon.
         let back = flota_etcd::MembershipStore { endpoints: Vec::new() };
         let back = Membership { store: back, tls: None, ..told };
