@@ -8,8 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use flota_etcd::TlsFiles;
 use flota_store::{FileStatus, RestoreError};
 
+use super::stores::configured;
 use crate::{
     cli::{BackupArgs, KvConnection, RestoreArgs, StoreStatusArgs},
     exit::Exit,
@@ -117,11 +119,28 @@ pub async fn status(
 }
 
 async fn open(mut connection: KvConnection, variable: impl Fn(&str) -> Option<String>) -> Result<Store, Failure> {
+    // A socket may be that of a store that the cluster has left.
+    if let (None, Some((endpoint, tls))) = (&connection.endpoint, moved()) {
+        connection.endpoint = Some(endpoint);
+        if let Some(files) = tls {
+            connection.cacert.get_or_insert(files.ca);
+            connection.cert.get_or_insert(files.cert);
+            connection.key.get_or_insert(files.key);
+        }
+    }
     // Not the gateway, which `kv` asks: it shows a part of the keys only.
     connection
         .endpoint
         .get_or_insert_with(|| if Path::new(SOCKET).exists() { format!("unix://{SOCKET}") } else { ALONE.to_owned() });
     Store::open(&KvSettings::new(&connection, variable)?).await
+}
+
+/// Where the store is of a machine that joined a cluster, or whose cluster moved.
+fn moved() -> Option<(String, Option<TlsFiles>)> {
+    let config = configured().ok()?;
+    config.membership?;
+    let endpoint = config.client.endpoints.into_iter().next()?;
+    Some((endpoint.replacen("unix:/", "unix:///", 1), config.client.tls))
 }
 
 fn io(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Failure {

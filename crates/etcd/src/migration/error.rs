@@ -25,6 +25,12 @@ pub enum MigrationError {
     /// A move is under way, or was broken off without a trace of why.
     #[error("a move is under way already; if nobody is at it, `flota store migrate --abort` takes it back")]
     UnderWay,
+    /// The store is not the cluster's any more.
+    #[error("the cluster has left this store for the one at {endpoints}")]
+    Left {
+        /// Where it is.
+        endpoints: String,
+    },
     /// There is no move to take back.
     #[error("no move is under way")]
     NotUnderWay,

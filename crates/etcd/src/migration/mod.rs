@@ -95,8 +95,10 @@ impl Migration {
             return Err(MigrationError::HasUsers);
         }
         let (_, marks) = old(self.old.range(keys::STORE).await)?;
-        if !marks.is_empty() {
-            return Err(MigrationError::UnderWay);
+        match MoveStep::of(&marks) {
+            Ok(MoveStep::Go(target)) => return Err(MigrationError::Left { endpoints: target.endpoints.join(",") }),
+            _ if !marks.is_empty() => return Err(MigrationError::UnderWay),
+            _ => {}
         }
         let found = self.copy.target_keys().await?;
         if found > 0 {

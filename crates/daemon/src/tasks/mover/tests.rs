@@ -270,4 +270,6 @@ async fn a_move_that_was_broken_off_is_taken_back_and_a_finished_one_is_not() {
     migrate(&from.config, &to.config).await.unwrap();
     println!("an empty cluster moved in {:?}", begun.elapsed());
     assert!(matches!(abort_migration(&from.config).await, Err(MigrationError::NotUnderWay)));
+    let again = migrate(&from.config, &to.config).await.unwrap_err();
+    assert!(matches!(again, MigrationError::Left { endpoints } if endpoints == to.config.endpoints[0]));
 }
