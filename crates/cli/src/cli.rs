@@ -109,6 +109,12 @@ pub enum Verb {
     /// Their units are placed elsewhere at once, and all that the cluster knows of them is forgotten. A machine that
     /// lives leaves by itself: run `flota leave` on it.
     RemoveMachine(RemoveArgs),
+    /// Take this machine out of its cluster
+    ///
+    /// Moves its units to other machines as `drain` does, waits until it is empty, and ends its part in the cluster.
+    /// With --keep nothing moves: every unit runs on as a plain systemd unit of this machine, and starts again when it
+    /// boots; the cluster keeps the units' files, as inactive ones. The daemon stays out until `flota join`.
+    Leave(LeaveArgs),
     /// Show `systemctl status` of units, from the machines that they are on
     ///
     /// Reaches other machines through your own ssh. The exit code is systemctl's.

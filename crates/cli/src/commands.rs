@@ -9,6 +9,7 @@ mod join;
 mod journal;
 pub mod kv;
 pub mod lab;
+mod leave;
 mod list_machines;
 mod list_unit_files;
 mod list_units;
@@ -57,6 +58,7 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Uncordon(arguments) => uncordon::run(context, &arguments).await,
         Verb::Drain(arguments) => drain::run(context, &arguments).await,
         Verb::RemoveMachine(arguments) => remove_machine::run(context, &arguments).await,
+        Verb::Leave(arguments) => leave::run(context, &arguments).await,
         Verb::Status(arguments) => status::run(context, &arguments).await,
         Verb::Journal(arguments) => journal::run(context, &arguments).await,
         Verb::Ssh(arguments) => ssh::run(context, &arguments).await,

@@ -37,8 +37,8 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 11] =
-    ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine", "join", "token"];
+const FLOTA_ONLY: [&str; 12] =
+    ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine", "leave", "join", "token"];
 
 /// What is left to do for the program.
 #[derive(Debug)]

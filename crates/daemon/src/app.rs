@@ -1,5 +1,6 @@
 //! Builds the daemon from its configuration, runs it, and ends it without stopping any unit.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use flota_agent::Agent;
 use flota_agent::fence::Guarded;
+use flota_agent::{Agent, Leave};
 use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
 use flota_gateway::Gateway;
@@ -29,6 +30,7 @@ use crate::config::{Config, Options, StoreChoice};
 use crate::disk::DataDir;
 use crate::guard::GuardFile;
 use crate::join::{self, Door, Joiner, announce, hex, pki};
+use crate::leave::{self, Departure, Desk, when_removed};
 use crate::peer::Responder;
 use crate::session::{LinkWatch, MAX_GOODBYE, Session, machine_goes_down};
 use crate::tasks::agent::{AgentTask, boot};
@@ -69,6 +71,12 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     let listeners = api_listeners(&config, inherited).await?;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
+    let (desk, mut orders) = Desk::new(data.agent(), config.has_store(), identity::boot_id()?);
+    let departure = Departure { me: me.clone(), data: &data, desk: desk.clone(), config: &config };
+    if let Some(leave) = data.read_leave()? {
+        notifier.ready();
+        return depart(departure, leave, listeners).await;
+    }
 
     if let Some(membership) = &config.membership {
         join::adopt(&data, membership)?;
@@ -89,7 +97,9 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     };
     let (announced, machine) = watch::channel(announced);
     let goodbye = CancellationToken::new();
-    let (link, session) = spawn_tasks(&config, &me, machine, &data, listeners, &tasks, &shutdown, &goodbye).await?;
+    let door = duplicate(&listeners)?;
+    let front = Front { listeners, desk };
+    let (link, session) = spawn_tasks(&config, &me, machine, &data, front, &tasks, &shutdown, &goodbye).await?;
     let moved = CancellationToken::new();
     let (data_dir, fixed) = (config.data_dir.clone(), options.fixes_store().then(|| FIXED.to_owned()));
     let mover = MoverTask { me: me.clone(), link: link.clone(), data_dir, fixed, moved: moved.clone() };
@@ -102,6 +112,7 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     notifier.ready();
     info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
 
+    let mut order = None;
     let ended = tokio::select! {
         signal = farewell(&goodbye, session) => {
             info!("{signal}: the daemon ends, units run on");
@@ -109,15 +120,41 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
         }
         // Whoever runs the daemon starts it again; it then finds the store where the cluster is now.
         () = moved.cancelled() => Ok(()),
+        Some(leave) = orders.recv() => {
+            info!("this machine leaves its cluster");
+            order = Some(leave);
+            Ok(())
+        }
         failed = serve_store(store, shutdown.clone()) => failed.context("the embedded store failed; units run on"),
     };
-    notifier.stopping();
+    if order.is_none() {
+        notifier.stopping();
+    }
     shutdown.cancel();
     tasks.close();
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
         warn!("some tasks did not finish within {} s", DRAIN.as_secs());
     }
-    ended
+    match order {
+        Some(order) => {
+            let leave = departure.begin(order).await.context("cannot leave the cluster; nothing is changed")?;
+            depart(departure, leave, door).await
+        }
+        None => ended,
+    }
+}
+
+/// Does what a machine that leaves still has to do, and nothing else. Its exclusive units are nobody's to end any more.
+async fn depart(departure: Departure<'_>, leave: Leave, listeners: Vec<UnixListener>) -> anyhow::Result<()> {
+    let file = GuardFile::in_folder(departure.config.runtime_dir());
+    tokio::task::spawn_blocking(move || file.write(None)).await?.context("cannot send the guard home")?;
+    leave::run(departure, leave, listeners, termination()).await
+}
+
+/// The same sockets once more, for who answers after the one that has them.
+fn duplicate(listeners: &[UnixListener]) -> anyhow::Result<Vec<UnixListener>> {
+    let again = |listener: &UnixListener| UnixListener::from_std(listener.as_fd().try_clone_to_owned()?.into());
+    listeners.iter().map(again).collect::<Result<_, _>>().context("cannot keep the API's sockets")
 }
 
 /// Sees to this machine's certificates; the cluster's authority, where this machine has it.
@@ -176,13 +213,20 @@ async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Resul
     }
 }
 
+/// Where people come in.
+struct Front {
+    listeners: Vec<UnixListener>,
+    /// Takes the order to leave the cluster.
+    desk: Desk,
+}
+
 #[expect(clippy::too_many_arguments, reason = "everything that the tasks share is made by the one caller")]
 async fn spawn_tasks(
     config: &Config,
     me: &MachineId,
     machine: watch::Receiver<Machine>,
     data: &DataDir,
-    listeners: Vec<UnixListener>,
+    front: Front,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
     goodbye: &CancellationToken,
@@ -262,11 +306,14 @@ async fn spawn_tasks(
     if let Some(listen) = &config.gateway {
         tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
     }
+    let Front { listeners, desk } = front;
+    let (removed, over) = (when_removed(me.clone(), link_watch.clone(), desk.clone()), shutdown.clone());
+    tasks.spawn(async move { over.run_until_cancelled(Box::pin(removed)).await.unwrap_or_default() });
     let for_others = link_watch.clone();
     let trust = http::Trust { client: api_client, distrust: distrust_watch, held: held_watch };
     let api =
         http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, trust, shutdown.clone());
-    let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data));
+    let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data)).with_desk(desk);
     tasks.spawn(http::serve(api, listeners));
     Ok((for_others, session))
 }

@@ -300,6 +300,11 @@ impl Config {
         socket.parent().unwrap_or(Path::new("/run/flota"))
     }
 
+    /// Whether this daemon has the store.
+    pub fn has_store(&self) -> bool {
+        matches!(self.store, StoreChoice::Embedded { .. })
+    }
+
     /// The addresses in the certificate of this machine, where it has the cluster's authority: it announces `address`.
     pub fn served_at(&self, address: &str) -> Vec<String> {
         let listens = self.https_listens().map(|at| at.ip()).filter(|ip| !ip.is_unspecified());

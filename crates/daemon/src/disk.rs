@@ -6,12 +6,15 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
-use flota_agent::{Held, Installed};
+use flota_agent::{Held, Installed, Leave};
 use flota_unit::{UnitFile, UnitName};
 use rustix::fs::FlockOperation;
 
 /// Where systemd keeps links that do not outlive a reboot.
 const RUNTIME_UNITS: &str = "/run/systemd/system";
+
+/// The note of a machine that leaves. `flota join` removes it.
+const LEAVE_NOTE: &str = "left.json";
 
 /// The daemon's folder, locked for as long as this lives.
 pub struct DataDir {
@@ -55,6 +58,27 @@ impl DataDir {
         self.root.join("store")
     }
 
+    /// Where the note is that this machine leaves its cluster, or has left it.
+    pub fn leave_note(&self) -> PathBuf {
+        self.root.join(LEAVE_NOTE)
+    }
+
+    /// That note, if there is one.
+    pub fn read_leave(&self) -> anyhow::Result<Option<Leave>> {
+        let path = self.leave_note();
+        match fs::read(&path) {
+            Ok(bytes) => Leave::decode(&bytes).map(Some).with_context(|| path.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Writes that note, durably.
+    pub fn write_leave(&self, leave: &Leave) -> anyhow::Result<()> {
+        let path = self.leave_note();
+        write_whole(&path, &leave.encode()).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// The agent's part of the folder.
     pub fn agent(&self) -> AgentDir {
         AgentDir::new(&self.root, Path::new(RUNTIME_UNITS))
@@ -90,6 +114,28 @@ impl AgentDir {
     /// Writes the agent's memory, durably.
     pub fn write_held(&self, held: &Held) -> io::Result<()> {
         write_whole(&self.held_path(), &held.encode())
+    }
+
+    /// The texts of the unit files that are here, parsed; one that cannot be read is left out.
+    pub fn unit_files(&self) -> io::Result<BTreeMap<UnitName, UnitFile>> {
+        let mut files = BTreeMap::new();
+        for entry in read_folder(&self.root.join("units"))? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(|name| name.parse::<UnitName>().ok());
+            let file = fs::read(entry.path()).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok());
+            if let (Some(name), Some(file)) = (name, file) {
+                files.insert(name, file);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Forgets the agent's memory and its unit files; the links to them must be gone.
+    pub fn forget(&self) -> io::Result<()> {
+        for unit in self.unit_files()?.keys() {
+            self.remove_unit(unit)?;
+        }
+        remove_if_there(&self.held_path())
     }
 
     /// The unit files that are here. One that cannot be read counts as absent: it is fetched and written anew.
@@ -220,7 +266,7 @@ fn read_folder(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -13,6 +13,7 @@ pub mod guard;
 mod http;
 mod identity;
 mod join;
+mod leave;
 mod left;
 mod logging;
 pub mod peer;

@@ -56,6 +56,26 @@ pub struct RemoveArgs {
     pub wait: PatienceArgs,
 }
 
+/// Arguments of `leave`.
+#[derive(Debug, Args)]
+pub struct LeaveArgs {
+    /// Leave every unit running here, as a plain systemd unit
+    ///
+    /// The unit files go to /etc/systemd/system; a file of the same name that is not Flota's is in the way, and nothing
+    /// is changed then. No unit is stopped or restarted.
+    #[arg(long)]
+    pub keep: bool,
+    /// With --keep: also while the store is out of reach; the cluster must be told later, with `flota remove-machine`
+    #[arg(long, requires = "keep")]
+    pub force: bool,
+    /// Give up waiting for units to move after so many seconds (exit code 5) [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
+    /// How to print the result.
+    #[command(flatten)]
+    pub print: OutputArg,
+}
+
 /// How long to wait for a machine.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct PatienceArgs {

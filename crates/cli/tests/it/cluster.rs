@@ -21,9 +21,10 @@ use axum::{
 use flota_api::{
     ErrorBody,
     machines::{
-        CordonInfo, CordonMode, CordonRequest, HeldUnit, MachineDetail, MachineInfo, MachineList, MachineState,
+        CordonInfo, CordonMode, CordonRequest, HeldUnit, LeaveRequest, LeaveStage, LeaveStatus, MachineDetail,
+        MachineInfo, MachineList, MachineState,
     },
-    native::{Explanation, MachineVerdict},
+    native::{Explanation, Health, MachineVerdict},
     page::{PageToken, paginate},
     paths,
     v1::{DesiredState, Machine, MachinePage, Unit, UnitPage, UnitState, UnitStatePage},
@@ -54,6 +55,10 @@ struct World {
     /// Machines whose lease is gone, and how they are listed.
     dead: Vec<(Machine, MachineState)>,
     cordons: BTreeMap<String, CordonRequest>,
+    /// How the first machine leaves; it needs two looks to have left.
+    leave: LeaveStatus,
+    /// The daemon cannot reach its store.
+    storeless: bool,
     units: BTreeMap<String, Entry>,
     requests: Vec<String>,
     /// Units that were to start while systemd was still stopping them.
@@ -151,6 +156,11 @@ impl Cluster {
         self.world.lock().unwrap().machines.push(machine);
     }
 
+    /// The daemon loses its store.
+    pub fn lose_store(&self) {
+        self.world.lock().unwrap().storeless = true;
+    }
+
     /// A machine's lease ends; it said that it goes down, or did not.
     pub fn lose(&self, number: usize, state: MachineState) {
         let mut world = self.world.lock().unwrap();
@@ -206,6 +216,8 @@ fn router(world: Shared) -> Router {
         .route(paths::WHY_ROUTE, get(why))
         .route(paths::ALL_MACHINES, get(all_machines))
         .route(paths::MACHINE_ROUTE, get(machine).delete(remove_machine))
+        .route(paths::LEAVE, get(leave_status).post(leave))
+        .route(paths::HEALTH, get(health))
         .route(paths::CORDON_ROUTE, put(cordon).delete(uncordon))
         .with_state(world)
 }
@@ -284,6 +296,41 @@ async fn cordon(State(world): State<Shared>, Name(id): Name<String>, Json(reques
     world.requests.push(line);
     world.cordons.insert(id, request);
     StatusCode::NO_CONTENT
+}
+
+async fn health(State(world): State<Shared>) -> Json<Health> {
+    let machine_id = world.lock().unwrap().machines[0].id.clone();
+    let version = "0.1.0".to_owned();
+    Json(Health { version, machine_id, store_connected: true, leader: None, revision: 1, generation: 1, detail: None })
+}
+
+async fn leave_status(State(world): State<Shared>) -> Json<LeaveStatus> {
+    let mut world = world.lock().unwrap();
+    let status = world.leave.clone();
+    if status.stage == LeaveStage::Files {
+        world.leave.stage = LeaveStage::Done;
+    }
+    Json(status)
+}
+
+async fn leave(State(world): State<Shared>, Json(request): Json<LeaveRequest>) -> Response {
+    let mut world = world.lock().unwrap();
+    let LeaveRequest { keep, force, check } = request;
+    world.requests.push(format!("LEAVE keep={keep} force={force} check={check}"));
+    if world.storeless && !force {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "flota cannot reach its store");
+    }
+    if world.machines.len() == 1 && !keep {
+        return refuse(StatusCode::CONFLICT, "no other machine of the cluster lives");
+    }
+    if check {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let kept = world.units.values().filter(|entry| keep && entry.unit.machine_id == world.machines[0].id);
+    let kept = kept.map(|entry| entry.unit.name.clone()).collect();
+    let cluster = (!world.storeless).then(|| "00ff".to_owned());
+    world.leave = LeaveStatus { stage: LeaveStage::Files, cluster, tell: !world.storeless, kept, problem: None };
+    StatusCode::ACCEPTED.into_response()
 }
 
 async fn uncordon(State(world): State<Shared>, Name(id): Name<String>) -> StatusCode {

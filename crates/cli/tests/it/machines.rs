@@ -111,3 +111,55 @@ fn machines_that_nobody_knows_or_that_could_be_several() {
     }
     assert_eq!(cluster.changes(), [""; 0]);
 }
+
+#[test]
+fn a_machine_leaves_when_it_is_empty() {
+    let cluster = Cluster::new(2);
+    cluster.flota(&["start", &cluster.service("a.service")]);
+    cluster.flota(&["leave"]).check(0, "This machine has left cluster 00ff\n", "");
+    let target = cluster.flota(&["list-unit-files", "--no-legend", "--fields=target"]).out;
+    assert_eq!(target, "f1ee0200.../10.1.1.2\n");
+    let expected = [
+        "LEAVE keep=false force=false check=true",
+        "CORDON f1ee0100 Draining it leaves the cluster",
+        "LEAVE keep=false force=false check=false",
+    ];
+    assert_eq!(cluster.changes()[2..], expected);
+}
+
+#[test]
+fn a_machine_that_cannot_be_emptied_does_not_leave() {
+    let cluster = Cluster::new(2);
+    cluster.flota(&["start", &cluster.service("a.service")]);
+    cluster.flota(&["cordon", TWO]);
+    let ran = cluster.flota(&["leave"]);
+    assert!(ran.code == 3 && ran.err.contains("keeps 1 unit: no other machine can take them"), "{ran:?}");
+    let end =
+        format!("this machine has not left its cluster\nhint: the drain goes on; end it with: flota uncordon {ONE}\n");
+    assert!(ran.err.ends_with(&end), "{ran:?}");
+    assert!(!cluster.changes().contains(&"LEAVE keep=false force=false check=false".to_owned()));
+}
+
+#[test]
+fn units_that_are_kept_are_named_and_nothing_is_drained() {
+    let cluster = Cluster::new(1);
+    cluster.flota(&["start", &cluster.service("a.service")]);
+    let refused = "Error leaving the cluster: no other machine of the cluster lives\n";
+    cluster.flota(&["leave"]).check(1, "", refused);
+    let left = "This machine has left cluster 00ff\nUnit a.service runs on as a plain systemd unit\n";
+    cluster.flota(&["leave", "--keep"]).check(0, left, "");
+    assert!(cluster.changes().iter().all(|request| !request.starts_with("CORDON")));
+}
+
+#[test]
+fn without_the_store_a_machine_leaves_only_by_force() {
+    let cluster = Cluster::new(2);
+    cluster.lose_store();
+    let refused = "Error leaving the cluster: flota cannot reach its store\n";
+    cluster.flota(&["leave"]).check(69, "", refused);
+    let hint = "hint: --force leaves all the same; the cluster must be told later\n";
+    cluster.flota(&["leave", "--keep"]).check(69, "", &format!("{refused}{hint}"));
+    let ran = cluster.flota(&["leave", "--keep", "--force"]);
+    assert!(ran.code == 0 && ran.err.contains("run flota remove-machine for this machine"), "{ran:?}");
+    assert_eq!(cluster.flota(&["leave", "--force"]).code, 2, "only units that stay can be left by force");
+}

@@ -33,14 +33,18 @@ async fn join(State(api): State<Arc<Api>>, body: Body) -> Result<Json<Joined>, A
     let request: JoinRequest = body.json()?;
     let own = api.link.borrow().clone();
     let Some(joiner) = &api.joiner else { return Err(ApiError::internal("this daemon has no data directory")) };
-    joiner.join(request, own).await.map(Json).map_err(|refusal| {
+    joiner.join(request, own).await.map(Json).map_err(ApiError::from)
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
         let status = match &refusal {
             Refusal::Token(_) => StatusCode::BAD_REQUEST,
             Refusal::Disk(_) | Refusal::Membership(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::CONFLICT,
         };
         ApiError::new(status, refusal.told())
-    })
+    }
 }
 
 async fn create(State(api): State<Arc<Api>>, body: Body) -> Result<Json<TokenCreated>, ApiError> {

@@ -207,7 +207,7 @@ fn info(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<MachineInfo> {
 }
 
 /// The units of its schedule, and those that it still reports beside them.
-fn held(snapshot: &ClusterSnapshot, id: &MachineId) -> Vec<HeldUnit> {
+pub fn held(snapshot: &ClusterSnapshot, id: &MachineId) -> Vec<HeldUnit> {
     let scheduled = snapshot.schedules().get(id).map(|entry| &entry.value.units);
     let reported = snapshot.reports().get(id).map(|entry| &entry.value.units);
     let mut held: BTreeMap<&str, HeldUnit> = BTreeMap::new();

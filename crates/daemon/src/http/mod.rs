@@ -6,6 +6,7 @@ mod events;
 mod extract;
 mod feed;
 mod join;
+mod leave;
 mod machines;
 mod members;
 mod metrics;
@@ -35,12 +36,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+pub use self::leave::{Left, serve_left};
+
 use self::events::Streams;
 use self::extract::MAX_BODY_BYTES;
 use self::feed::FeedSlot;
 use self::metrics::Requests;
 pub use self::trust::Trust;
 use crate::join::Joiner;
+use crate::leave::Desk;
 use crate::session::LinkWatch;
 use crate::tasks::registrations::Handle;
 
@@ -60,6 +64,8 @@ pub struct Api {
     requests: Requests,
     joiner: Option<Joiner>,
     trust: Trust,
+    /// Where the order to leave the cluster is handed in.
+    desk: Option<Desk>,
     shutdown: CancellationToken,
 }
 
@@ -75,19 +81,40 @@ impl Api {
         shutdown: CancellationToken,
     ) -> Api {
         let (feed, streams, requests) = (FeedSlot::default(), Streams::default(), Requests::default());
-        Api { me, link, leader, generation, feed, streams, registrations, requests, joiner: None, trust, shutdown }
+        Api {
+            me,
+            link,
+            leader,
+            generation,
+            feed,
+            streams,
+            registrations,
+            requests,
+            joiner: None,
+            desk: None,
+            trust,
+            shutdown,
+        }
     }
 
     /// Lets the machine be told to join another cluster.
     pub fn with_joiner(self, joiner: Joiner) -> Api {
         Api { joiner: Some(joiner), ..self }
     }
+
+    /// Lets the machine be told to leave its cluster.
+    pub fn with_desk(self, desk: Desk) -> Api {
+        Api { desk: Some(desk), ..self }
+    }
 }
 
 /// Serves the API on all listeners until its shutdown; requests under way are finished.
 pub async fn serve(api: Api, listeners: Vec<UnixListener>) {
     let shutdown = api.shutdown.clone();
-    let router = router(Arc::new(api));
+    serve_on(router(Arc::new(api)), listeners, &shutdown).await;
+}
+
+async fn serve_on(router: Router, listeners: Vec<UnixListener>, shutdown: &CancellationToken) {
     let servers = TaskTracker::new();
     for listener in listeners {
         let (router, shutdown) = (router.clone(), shutdown.clone());
@@ -124,6 +151,7 @@ fn router(api: Arc<Api>) -> Router {
             put(members::cordon).delete(members::uncordon).fallback(members::wrong_method_of_cordon),
         )
         .route(paths::TRUST, get(trust::show).post(trust::accept).fallback(trust::wrong_method))
+        .route(paths::LEAVE, get(leave::show).post(leave::order).fallback(leave::wrong_method))
         .route(paths::HEALTH, get(native::health).fallback(error::only_get))
         .route(
             paths::REGISTRATIONS,

@@ -58,6 +58,8 @@ struct Helpers {
     /// Whether a guard has to run.
     guarded: watch::Sender<bool>,
     calls: TaskTracker,
+    /// Batches of file changes under way.
+    files: TaskTracker,
 }
 
 impl AgentTask {
@@ -69,19 +71,22 @@ impl AgentTask {
         let mut now = self.take(boot, &helpers).await;
         loop {
             let event = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 event = inbox.recv() => match event {
                     Some(event) => event,
-                    None => return,
+                    None => break,
                 },
                 () = self.clock.wait_until(self.agent.deadline(now)) => Event::Tick,
             };
             now = self.take(event, &helpers).await;
         }
+        // Whoever comes after the agent finds its folder as no batch leaves it half-done.
+        helpers.files.close();
+        helpers.files.wait().await;
     }
 
     fn start_helpers(&self, connect: Connect) -> Helpers {
-        let calls = TaskTracker::new();
+        let (calls, files) = (TaskTracker::new(), TaskTracker::new());
         let (systemd_out, systemd) = watch::channel(None);
         let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
         let (report, reports) = watch::channel(None);
@@ -90,7 +95,7 @@ impl AgentTask {
         calls.spawn(observe(systemd.clone(), asked, self.events.clone()));
         calls.spawn(publish(self.me.clone(), self.link.clone(), reports));
         calls.spawn(keep_guard(self.guard.clone(), systemd.clone(), wanted));
-        Helpers { systemd, questions, report, guarded, calls }
+        Helpers { systemd, questions, report, guarded, calls, files }
     }
 
     /// Hands an event to the agent and carries out what follows; returns the time that the agent was told.
@@ -132,7 +137,7 @@ impl AgentTask {
             }
             Effect::ChangeFiles(ops) => {
                 let (systemd, dir) = (helpers.systemd.clone(), self.dir.clone());
-                helpers.calls.spawn(async move {
+                helpers.files.spawn(async move {
                     ops.iter().for_each(log_op);
                     let results = machine::change_files(systemd, dir, ops).await;
                     results.failed.iter().for_each(|(unit, why)| error!("{unit}: {why}"));

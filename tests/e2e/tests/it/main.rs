@@ -10,6 +10,7 @@ mod flow;
 mod gateway;
 mod input;
 mod join;
+mod machines;
 mod never_kill;
 mod power;
 mod registrations;

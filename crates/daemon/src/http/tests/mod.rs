@@ -3,6 +3,7 @@
 mod bad_input;
 mod events;
 mod figures;
+mod leave;
 mod machines;
 mod members;
 mod registrations;

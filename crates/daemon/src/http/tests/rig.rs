@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flota_agent::Leave;
 use flota_agent::trust::Distrust;
 use flota_etcd::{ClientConfig, Committed, StoreClient};
 use flota_registry::{
@@ -19,10 +20,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::DataDir;
 use crate::http::{Api, Trust, serve};
+use crate::leave::Desk;
 use crate::session::Link;
 use crate::tasks::Clock;
 use crate::tasks::registrations::{Connect, Handle, RegistrationsTask, RuntimeFile};
@@ -76,7 +79,9 @@ pub struct Rig {
     lease: LeaseId,
     fence: Fence,
     stop: CancellationToken,
-    _dir: TempDir,
+    /// Orders to leave, as they are handed in.
+    pub orders: Mutex<mpsc::Receiver<Leave>>,
+    pub dir: TempDir,
 }
 
 impl Drop for Rig {
@@ -103,13 +108,18 @@ impl Rig {
         let leader = watch::Sender::new(Some(machine(1)));
         let generation = watch::Sender::new(7);
         let fake = FakeSystemd::default();
+        let agent = DataDir::open(&dir.path().join("data")).unwrap().agent();
+        let (desk, orders) = Desk::new(agent, false, "b".to_owned());
+        let desk = desk.with_etc(&dir.path().join("etc"));
         let registrations = start_registrations(&fake, dir.path(), &link, &stop);
         let (leader, generation) = (leader.subscribe(), generation.subscribe());
         let distrust = watch::Sender::new(None);
         let trust = Trust::of(&store, &distrust);
-        let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, trust, stop.clone());
+        let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, trust, stop.clone())
+            .with_desk(desk);
         tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
         Rig {
+            orders: Mutex::new(orders),
             store,
             systemd: fake,
             store_address,
@@ -119,7 +129,7 @@ impl Rig {
             lease,
             fence: Fence { mod_revision: led },
             stop,
-            _dir: dir,
+            dir,
         }
     }
 
