@@ -2,7 +2,7 @@
 //!
 //! A member serves if it answers a linearizable read: that takes a leader and most of the members, so a dead member, a frozen one and
 //! one that is cut off from the others all fail it, whatever their connections look like. The first to answer is used, and kept
-//! (`docs/adr/0010-one-member-of-etcd-at-a-time.md`).
+//! (`docs/adr/0012-one-member-of-etcd-at-a-time.md`).
 
 mod choice;
 mod line;

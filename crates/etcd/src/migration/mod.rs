@@ -2,7 +2,7 @@
 //!
 //! The old store is copied while it is in use, closed for writes by etcd's own alarm `NOSPACE`, drained and compared. Only then the
 //! one key goes that held the machines back, which a closed store still removes. Until that moment nothing has happened that cannot
-//! be taken back, and is (`docs/adr/0011-a-cluster-moves-by-closing-its-store.md`).
+//! be taken back, and is (`docs/adr/0013-a-cluster-moves-by-closing-its-store.md`).
 
 mod copy;
 mod error;
