@@ -290,6 +290,7 @@ async fn spawn_tasks(
         engine: engine_in,
         agent: agent_in,
         goodbye: goodbye.clone(),
+        desk: front.desk.clone(),
     };
     let session = tasks.spawn(session.run(shutdown.clone()));
 

@@ -135,6 +135,11 @@ impl AgentDir {
         for unit in self.unit_files()?.keys() {
             self.remove_unit(unit)?;
         }
+        self.forget_held()
+    }
+
+    /// Forgets the agent's memory alone.
+    pub fn forget_held(&self) -> io::Result<()> {
         remove_if_there(&self.held_path())
     }
 

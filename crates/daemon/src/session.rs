@@ -26,6 +26,7 @@ use self::put_back::put_back;
 use crate::clock::now_unix_ms;
 use crate::config::PortChoice;
 use crate::disk::AgentDir;
+use crate::leave::Desk;
 use crate::tasks::Clock;
 
 /// First and longest wait before the store is tried again.
@@ -74,6 +75,8 @@ pub struct Session {
     pub agent: mpsc::Sender<flota_agent::Event>,
     /// The machine goes down: its units are handed over, and there is no session any more.
     pub goodbye: CancellationToken,
+    /// Takes the order to leave the cluster.
+    pub desk: Desk,
 }
 
 impl Session {
@@ -287,17 +290,37 @@ impl Session {
     /// sake of the other machines, this one says that it is not ready, and no leader decides.
     async fn return_what_is_lost(&self, known: &Known, lease: LeaseId) -> anyhow::Result<()> {
         let is_new = self.known.as_ref().is_some_and(|before| before.incarnation < known.incarnation);
-        let held = self.held.borrow().schedule.clone().filter(|held| is_new && held.cluster == known.cluster);
+        let held = self.held.borrow().schedule.clone().filter(|held| held.cluster == known.cluster);
         let Some(held) = held else { return Ok(()) };
         let key = Key::Schedule(self.me.clone()).to_string();
         if self.client.get(&key).await?.1.is_some() {
             return Ok(());
+        }
+        if !is_new {
+            return self.leave_if_removed(held, lease).await;
         }
         let why = "it puts back what the store has lost".to_owned();
         self.announce(&mut self.machine.clone(), Some(why), lease).await?;
         put_back(&self.client, &self.me, held, &self.dir).await?;
         tokio::time::sleep(SETTLE).await;
         Ok(())
+    }
+
+    /// A store that lost nothing, and knows nothing of a machine that had a schedule: people removed it while it was
+    /// away. What it holds runs elsewhere, so it takes no part any more; what runs here is not stopped by anybody's
+    /// silence.
+    async fn leave_if_removed(&self, held: Schedule, lease: LeaseId) -> anyhow::Result<()> {
+        if self.client.get(&Key::Member(self.me.clone()).to_string()).await?.1.is_some() {
+            return Ok(());
+        }
+        let units = held.units.len();
+        error!(
+            "this machine was removed from its cluster while it was away: it leaves; what runs here of {units} units runs on"
+        );
+        self.client.revoke(lease).await?;
+        self.desk.order_removed(held);
+        // The rest of the daemon ends now.
+        std::future::pending().await
     }
 
     /// From now on this store's word counts.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flota_agent::{Leave, Stage};
-use flota_registry::{ClusterId, LeaseId};
+use flota_registry::{ClusterId, LeaseId, Schedule};
 use tokio::sync::mpsc;
 
 use crate::disk::AgentDir;
@@ -41,17 +41,31 @@ impl Desk {
 
     /// Orders the machine to leave; whether this is the first order.
     pub fn order(&self, cluster: Option<ClusterId>, lease: Option<LeaseId>, keep: bool) -> bool {
+        let stage = if keep { Stage::Files } else { Stage::Cluster };
+        self.hand_in(Leave { cluster, lease, keep, tell: lease.is_some(), ..self.blank(stage) })
+    }
+
+    /// The cluster has forgotten the machine already: nothing is left to be done, and nothing here is changed.
+    pub fn order_removed(&self, held: Schedule) -> bool {
+        let kept = held.units.into_keys().collect();
+        self.hand_in(Leave { cluster: Some(held.cluster), kept, ..self.blank(Stage::Done) })
+    }
+
+    fn hand_in(&self, leave: Leave) -> bool {
+        self.orders.try_send(leave).is_ok()
+    }
+
+    fn blank(&self, stage: Stage) -> Leave {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let leave = Leave {
-            cluster,
+        Leave {
+            cluster: None,
             since_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             boot_id: self.boot_id.clone(),
-            lease,
-            keep,
-            tell: lease.is_some(),
+            lease: None,
+            keep: false,
+            tell: true,
             kept: [].into(),
-            stage: if keep { Stage::Files } else { Stage::Cluster },
-        };
-        self.orders.try_send(leave).is_ok()
+            stage,
+        }
     }
 }

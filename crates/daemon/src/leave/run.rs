@@ -48,6 +48,12 @@ impl Departure<'_> {
 
     /// Takes all steps that are left, each as often as it takes.
     async fn finish(&self, mut leave: Leave, out: &watch::Sender<LeaveStatus>) {
+        // A machine that was removed has none of these steps before it, and its memory is of no use to it.
+        if leave.stage == Stage::Done
+            && let Err(why) = self.desk.dir.forget_held()
+        {
+            error!("cannot forget the cluster that this machine has left: {why}");
+        }
         let mut complaint = String::new();
         while leave.stage != Stage::Done {
             match self.step(&leave).await {

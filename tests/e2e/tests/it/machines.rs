@@ -1,8 +1,6 @@
 //! Machines taken out of service by command, on real ones: cordon, drain, leave, removal.
 
 use std::collections::BTreeSet;
-use std::thread::sleep;
-use std::time::Duration;
 
 use flota_e2e::{InUse, Node, Witness, cluster, eventually, holds_for};
 
@@ -198,7 +196,8 @@ fn a_machine_leaves_empty_and_its_units_run_elsewhere() {
     let left = m3.run("flota leave");
     left.ok().err("");
     assert!(left.stdout.starts_with("This machine has left cluster "), "{left}");
-    cluster.all_running(6, 5);
+    let list = cluster.m1().ask("flota list-units --no-legend --fields active");
+    assert_eq!(list, ["active"; 6].join("\n"));
     eventually("the cluster has forgotten the machine", 10, || match state_of(&cluster, m3).as_str() {
         "unknown" => Ok(()),
         state => Err(state.to_owned()),
@@ -225,9 +224,22 @@ fn a_machine_that_is_gone_for_good_is_removed_and_forgotten() {
     });
     let line = format!("Machine {} removed\n", m3.legend());
     m1.run(&format!("flota remove-machine {}", m3.id)).ok().out(&line).err("");
-    cluster.all_running(6, 15);
+    eventually("its units run elsewhere", 15, || {
+        let list = m1.run("flota list-units --no-legend --fields active");
+        if list.stdout == "active\n".repeat(6) { Ok(()) } else { Err(list.to_string()) }
+    });
     assert_eq!(state_of(&cluster, m3), "unknown");
     cluster.power_on();
-    sleep(Duration::from_secs(1));
+    eventually("the machine that comes back knows that it was removed", 20, || {
+        let asked = m3.run("flota list-machines");
+        if asked.code == 69 && asked.stderr.contains("this machine left cluster") {
+            Ok(())
+        } else {
+            Err(asked.to_string())
+        }
+    });
+    assert_eq!(m3.ask("systemctl list-units --no-legend 'plain@*'"), "", "what runs elsewhere is not started here");
     readmit(&cluster, m3);
+    start_plain(&cluster, 8);
+    assert_eq!(units_on(&cluster, m3).len(), 2, "it is a machine like any other again");
 }
