@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use flota_agent::Held;
 use flota_agent::trust::{Distrust, Doubt, Known, accepted};
+use flota_agent::{Held, Leave, Stage};
 use flota_etcd::{ClientConfig, Committed, StoreClient};
 use flota_registry::{
     Capacity, Cluster, ClusterSnapshot, DesiredState, Generation, LeaseId, Machine, MachineId, Schedule, ScheduledUnit,
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Link, Session};
 use crate::config::PortChoice;
 use crate::disk::DataDir;
+use crate::leave::Desk;
 use crate::tasks::Clock;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/sleep 100\n";
@@ -58,6 +59,7 @@ struct Rig {
     engine: mpsc::Receiver<flota_engine::Event>,
     agent: mpsc::Receiver<flota_agent::Event>,
     goodbye: CancellationToken,
+    orders: mpsc::Receiver<Leave>,
     session: Option<JoinHandle<()>>,
     stop: CancellationToken,
     data: DataDir,
@@ -88,6 +90,7 @@ impl Rig {
         let (engine_in, engine) = mpsc::channel(64);
         let (agent_in, agent) = mpsc::channel(64);
         let goodbye = CancellationToken::new();
+        let (desk, orders) = Desk::new(data.agent(), false, "b".to_owned());
         let machine = Machine {
             address: "10.0.0.1".to_owned(),
             metadata: BTreeMap::new(),
@@ -112,9 +115,10 @@ impl Rig {
             engine: engine_in,
             agent: agent_in,
             goodbye: goodbye.clone(),
+            desk,
         };
         let session = Some(tokio::spawn(session.run(stop.clone())));
-        Rig { store, link, distrust, engine, agent, goodbye, session, stop, data, _folder: folder }
+        Rig { store, link, distrust, engine, agent, goodbye, orders, session, stop, data, _folder: folder }
     }
 
     async fn cluster(&self) -> ClusterSnapshot {
@@ -269,6 +273,18 @@ async fn an_older_store_is_told_why_its_word_does_not_count_until_it_is_accepted
     assert_eq!((believed.unwrap().incarnation, offered), (1, older), "the store's word counts");
     assert!(matches!(soon(rig.engine.recv()).await, Some(flota_engine::Event::Connected { .. })));
     assert_eq!(rig.cluster().await.machines()[&me()].value.frozen, None);
+}
+
+#[tokio::test]
+async fn a_machine_that_was_removed_while_it_was_away_leaves_and_changes_nothing() {
+    let held = schedule(9, &["a.service"]);
+    let mut rig = Rig::start(Some(known(1)), Some(held), &[accept_store(&cluster(0), None)]).await;
+    let leave = soon(rig.orders.recv()).await.unwrap();
+    assert_eq!((leave.stage, leave.cluster), (Stage::Done, Some(cluster(0).id)));
+    assert_eq!(leave.kept, ["a.service".parse().unwrap()].into());
+    let snapshot = rig.cluster().await;
+    assert!(snapshot.machines().is_empty() && snapshot.members().is_empty() && snapshot.schedules().is_empty());
+    assert!(rig.agent.try_recv().is_err(), "the agent is told nothing that could stop a unit");
 }
 
 #[tokio::test]
