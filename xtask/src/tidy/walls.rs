@@ -10,7 +10,7 @@ use super::Breach;
 use crate::shell;
 
 /// Crates without IO, clock, environment and randomness, as folders of `crates/`.
-const PURE: &[&str] = &["unit", "registry", "engine", "agent", "mvcc", "bolt"];
+const PURE: &[&str] = &["unit", "registry", "engine", "agent", "mvcc", "bolt", "gotemplate"];
 
 /// What a PURE crate may use beside PURE crates.
 const ALLOWED: &[&str] = &["bytes", "serde", "serde_json", "sha1", "strsim", "thiserror"];
