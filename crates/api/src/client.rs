@@ -1,10 +1,10 @@
-//! The typed client: one request at a time over a kept HTTP/1 connection.
+//! The typed client: requests over a few kept HTTP/1 connections.
 
 mod join;
 
 use std::{
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::{
     net::{TcpStream, UnixStream},
-    sync::Mutex,
     time::timeout,
 };
 
@@ -40,6 +39,9 @@ pub const MAX_RESPONSE_BYTES: usize = 128 << 20;
 
 /// Time for one request, from dialling to the last byte of the answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections kept for the next request; a request that finds none dials.
+const MAX_IDLE: usize = 16;
 
 /// Pages followed in one list; a server that gives more is broken (tokens count to 65,535).
 const MAX_PAGES: usize = 65_535;
@@ -125,14 +127,14 @@ impl ClientError {
     }
 }
 
-/// Speaks to one daemon. Cloning is cheap; the clones share a connection.
+/// Speaks to one daemon. Cloning is cheap; the clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     endpoint: Endpoint,
-    // Taken for the time of a request, put back only after a clean one.
-    idle: Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+    // One is taken for the time of a request, and put back only after a clean one.
+    idle: Arc<Mutex<Vec<SendRequest<Full<Bytes>>>>>,
     /// The last answer's word about the daemon's store.
-    frozen: Arc<std::sync::Mutex<Option<String>>>,
+    frozen: Arc<Mutex<Option<String>>>,
 }
 
 impl Client {
@@ -348,8 +350,8 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Reply), ClientError> {
-        let mut idle = self.idle.lock().await;
-        let mut sender = match idle.take() {
+        let kept = self.idle().pop();
+        let mut sender = match kept {
             Some(sender) => sender,
             None => self.dial().await?,
         };
@@ -378,8 +380,15 @@ impl Client {
                 ClientError::Broken { endpoint: self.endpoint.clone(), detail: error.to_string() }
             })?
             .to_bytes();
-        *idle = Some(sender);
+        let mut idle = self.idle();
+        if idle.len() < MAX_IDLE {
+            idle.push(sender);
+        }
         Ok((status, Reply { tag, body }))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<SendRequest<Full<Bytes>>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {

@@ -20,6 +20,10 @@ use crate::{
     tunnel::Tunnel,
 };
 
+/// Requests of one command that are under way at once. Whoever names hundreds of units need not wait for each, and the
+/// cluster decides about many of them together.
+pub const MAX_AT_ONCE: usize = 16;
+
 /// What every command has at hand.
 pub struct Context<'a, 'b> {
     /// How output is laid out.
@@ -115,11 +119,6 @@ impl<'a, 'b> Context<'a, 'b> {
     /// The name of a machine in output.
     pub async fn legend(&mut self, id: &str) -> String {
         self.machines().await.legend(id, false)
-    }
-
-    /// A unit and its tag, if the cluster has it.
-    pub async fn tagged_unit(&self, name: &UnitName) -> Result<Option<(Unit, Option<String>)>, Failure> {
-        self.client.tagged_unit(name.as_str()).await.map_err(|error| retrieving(name, &error))
     }
 
     /// A unit, if the cluster has it.

@@ -42,8 +42,11 @@ pub fn unit_name(argument: &str) -> Result<UnitName, Failure> {
 
 /// The names that arguments mean, patterns included. A pattern that matches nothing is an error.
 pub async fn select(context: &Context<'_, '_>, arguments: &[String], among: Among) -> Result<Vec<UnitName>, Failure> {
+    if arguments.is_empty() {
+        return Err(no_units());
+    }
     if !arguments.iter().any(|argument| is_pattern(argument)) {
-        return unit_names(arguments);
+        return expand(arguments, &[], among);
     }
     let units = context.client.units().await;
     let units = units.map_err(|error| Failure::request("Error retrieving list of units from repository", &error))?;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use flota_api::v1::{DesiredState, Unit, UnitOption};
 use flota_api::{ClientError, Condition};
 use flota_unit::{Diagnostic, MAX_UNIT_FILE_BYTES, Requirements, UnitFile, UnitName};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    context::{Context, file_of, retrieving},
+    context::{Context, MAX_AT_ONCE, file_of, retrieving},
     exit::Exit,
     failure::Failure,
 };
@@ -51,9 +52,12 @@ pub async fn plan(
     replace: Option<&[DesiredState]>,
 ) -> Result<Vec<Planned>, Failure> {
     let (mut planned, mut exit) = (Vec::new(), Exit::SUCCESS);
+    let client = context.client.clone();
+    let mut known = stream::iter(names.iter().map(|name| client.tagged_unit(name.as_str()))).buffered(MAX_AT_ONCE);
     for (argument, name) in arguments.iter().zip(names) {
         let source = Source { argument: Path::new(argument), name };
-        match source.plan(context, replace).await {
+        let Some(known) = known.next().await else { break };
+        match source.plan(context, known, replace).await {
             Ok(unit) if planned.contains(&unit) => {}
             Ok(unit) => planned.push(unit),
             Err(Problem::File(text)) => {
@@ -84,32 +88,31 @@ pub async fn plan(
 
 /// Submits what the cluster does not have. A new unit is inactive, a replaced one gets the state `desired`.
 pub async fn submit(context: &Context<'_, '_>, planned: &[Planned], desired: DesiredState) -> Result<(), Failure> {
-    for unit in planned {
-        let (file, desired) = match &unit.action {
-            Action::Keep => continue,
-            Action::Create(file) => (file, DesiredState::Inactive),
-            Action::Replace(file) => (file, desired),
-        };
-        let body = Unit {
-            name: unit.name.to_string(),
-            options: options_of(file),
-            desired_state: Some(desired),
-            ..Unit::default()
-        };
-        let condition = match (&unit.action, &unit.tag) {
-            (Action::Create(_), _) => Condition::Absent,
-            (_, Some(tag)) => Condition::Unchanged(tag),
-            (_, None) => Condition::None,
-        };
-        match context.client.put_unit_if(&body, condition).await {
-            Err(ClientError::Api { code: 412, .. }) => overtaken(context, &unit.name, file).await?,
-            other => {
-                other
-                    .map_err(|error| Failure::request(&format!("Error creating units: unit {}", unit.name), &error))?;
-            }
-        }
+    let requests = planned.iter().map(|unit| submit_one(context, unit, desired));
+    stream::iter(requests).buffered(MAX_AT_ONCE).try_collect().await
+}
+
+async fn submit_one(context: &Context<'_, '_>, unit: &Planned, desired: DesiredState) -> Result<(), Failure> {
+    let (file, desired) = match &unit.action {
+        Action::Keep => return Ok(()),
+        Action::Create(file) => (file, DesiredState::Inactive),
+        Action::Replace(file) => (file, desired),
+    };
+    let body = Unit {
+        name: unit.name.to_string(),
+        options: options_of(file),
+        desired_state: Some(desired),
+        ..Unit::default()
+    };
+    let condition = match (&unit.action, &unit.tag) {
+        (Action::Create(_), _) => Condition::Absent,
+        (_, Some(tag)) => Condition::Unchanged(tag),
+        (_, None) => Condition::None,
+    };
+    match context.client.put_unit_if(&body, condition).await {
+        Err(ClientError::Api { code: 412, .. }) => overtaken(context, &unit.name, file).await,
+        other => other.map_err(|error| Failure::request(&format!("Error creating units: unit {}", unit.name), &error)),
     }
-    Ok(())
 }
 
 /// Somebody else changed the unit since it was looked at. If they gave it the same file, all is well.
@@ -162,8 +165,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn plan(&self, context: &mut Context<'_, '_>, replace: Option<&[DesiredState]>) -> Result<Planned, Problem> {
-        if let Some((known, tag)) = context.tagged_unit(self.name).await? {
+    /// What the argument means, where the cluster `knows` this of the unit.
+    async fn plan(
+        &self,
+        context: &mut Context<'_, '_>,
+        knows: Result<Option<(Unit, Option<String>)>, ClientError>,
+        replace: Option<&[DesiredState]>,
+    ) -> Result<Planned, Problem> {
+        if let Some((known, tag)) = knows.map_err(|error| retrieving(self.name, &error))? {
             return Ok(Planned { tag, ..self.plan_known(context, &known, replace)? });
         }
         if let Some((path, file)) = self.read_beside(self.name)? {

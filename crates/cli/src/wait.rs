@@ -1,8 +1,9 @@
 //! Waits until units are where a verb wants them, and says why when they do not get there.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flota_api::{ClientError, v1::Unit};
+use flota_api::{Client, ClientError, v1::Unit, v1::UnitState};
 use flota_unit::UnitName;
 
 use crate::{
@@ -31,6 +32,9 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the daemon may refuse to answer; it restarts, or loses its store for a moment, within it.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
+
+/// From so many units on, lists are asked for instead of each of them.
+const MANY: usize = 8;
 
 /// A unit that is waited for.
 struct Waiting {
@@ -83,8 +87,9 @@ pub async fn wait(
     loop {
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let mut rest = Vec::new();
+        let seen = Seen::of_many(&context.client, waiting.len()).await;
         for mut unit in waiting {
-            let verdict = match look(context, goal, &mut unit, deadline.is_some()).await {
+            let verdict = match look(context, goal, &mut unit, &seen, deadline.is_some()).await {
                 Ok(verdict) => {
                     refused = None;
                     verdict
@@ -129,6 +134,42 @@ pub async fn wait(
     }
 }
 
+/// What one round of looks is made of.
+enum Seen {
+    /// Nothing yet: each unit is asked for by itself.
+    Nothing,
+    /// All that the cluster has.
+    All { units: BTreeMap<String, Unit>, states: BTreeMap<String, Vec<UnitState>> },
+}
+
+impl Seen {
+    /// Asks for all units at once where `many` are waited for. Lists that cannot be had are no error: each unit is
+    /// asked for then, and that is.
+    async fn of_many(client: &Client, many: usize) -> Seen {
+        if many < MANY {
+            return Seen::Nothing;
+        }
+        let (Ok(list), Ok(reported)) = (client.units().await, client.states(None, None).await) else {
+            return Seen::Nothing;
+        };
+        let mut states: BTreeMap<String, Vec<UnitState>> = BTreeMap::new();
+        for state in reported {
+            states.entry(state.name.clone()).or_default().push(state);
+        }
+        Seen::All { units: list.into_iter().map(|unit| (unit.name.clone(), unit)).collect(), states }
+    }
+
+    /// One unit, and what systemd says of it.
+    async fn of(&self, client: &Client, name: &str) -> Result<(Option<Unit>, Vec<UnitState>), ClientError> {
+        match self {
+            Seen::Nothing => Ok((client.unit(name).await?, client.states(Some(name), None).await?)),
+            Seen::All { units, states } => {
+                Ok((units.get(name).cloned(), states.get(name).cloned().unwrap_or_default()))
+            }
+        }
+    }
+}
+
 fn say(context: &mut Context<'_, '_>, name: &UnitName, lines: &[String]) {
     context.printer.progress.finish(name.as_str());
     for line in lines {
@@ -141,12 +182,11 @@ async fn look(
     context: &mut Context<'_, '_>,
     goal: Goal,
     waiting: &mut Waiting,
+    seen: &Seen,
     deadline: bool,
 ) -> Result<Verdict, Failure> {
     let name = waiting.name.clone();
-    let failed = |error: ClientError| retrieving(&name, &error);
-    let unit = context.client.unit(name.as_str()).await.map_err(failed)?;
-    let states = context.client.states(Some(name.as_str()), None).await.map_err(failed)?;
+    let (unit, states) = seen.of(&context.client, name.as_str()).await.map_err(|error| retrieving(&name, &error))?;
     let judgement = judge(goal, unit.as_ref(), &states);
     let lasted = waiting.lasted(&judgement);
     waiting.moved |= judgement != Judgement::Done;

@@ -1,11 +1,12 @@
 //! What `load` and `start` share: submit what is new, set the desired state, wait.
 
-use flota_api::v1::DesiredState;
+use flota_api::{Client, v1::DesiredState};
+use futures_util::{StreamExt, stream};
 
 use crate::{
     analyze,
     cli::{ActArgs, Format},
-    context::Context,
+    context::{Context, MAX_AT_ONCE},
     exit::Exit,
     failure::Failure,
     judge::Goal,
@@ -41,8 +42,16 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
     let analysis = if arguments.check.no_verify { None } else { analyze::begin(context, &planned) };
     units::submit(context, &planned, place.state).await?;
     let mut awaited = Vec::new();
-    for unit in planned {
-        set_desired(context, &unit, &place, arguments).await?;
+    let tells_of_submit = context.style == Style::Fleetctl && arguments.print.output == Format::Text;
+    let client = context.client.clone();
+    let requests = planned.into_iter().map(|unit| set_desired(&client, unit, &place));
+    let mut requests = stream::iter(requests).buffered(MAX_AT_ONCE);
+    while let Some((unit, result)) = requests.next().await {
+        // fleetctl tells of the submit before it goes on.
+        if tells_of_submit && matches!(unit.action, Action::Create(_)) {
+            context.printer.line(&format!("Unit {} inactive", unit.name))?;
+        }
+        result?;
         if unit.global || arguments.block.no_block {
             report::triggered(context, place.verb, &unit.name, unit.global, arguments.print)?;
         } else {
@@ -55,23 +64,17 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
     Ok(wait(context, place.goal, awaited, arguments.block, Told::Results(arguments.print)).await?.exit)
 }
 
-async fn set_desired(
-    context: &mut Context<'_, '_>,
-    unit: &Planned,
-    place: &Place,
-    arguments: &ActArgs,
-) -> Result<(), Failure> {
-    match unit.action {
+async fn set_desired(client: &Client, unit: Planned, place: &Place) -> (Planned, Result<(), Failure>) {
+    let is_so = match unit.action {
         // Its desired state came with the file.
-        Action::Replace(_) => return Ok(()),
-        Action::Keep if unit.desired == Some(place.state) => return Ok(()),
-        // fleetctl tells of the submit before it goes on.
-        Action::Create(_) if context.style == Style::Fleetctl && arguments.print.output == Format::Text => {
-            context.printer.line(&format!("Unit {} inactive", unit.name))?;
-        }
-        Action::Create(_) | Action::Keep => {}
+        Action::Replace(_) => true,
+        Action::Keep => unit.desired == Some(place.state),
+        Action::Create(_) => false,
+    };
+    if is_so {
+        return (unit, Ok(()));
     }
     let what = format!("Error {}ing units: unit {}", place.verb, unit.name);
-    let failed = |error| Failure::request(&what, &error);
-    context.client.set_desired(unit.name.as_str(), place.state).await.map_err(failed)
+    let result = client.set_desired(unit.name.as_str(), place.state).await;
+    (unit, result.map_err(|error| Failure::request(&what, &error)))
 }

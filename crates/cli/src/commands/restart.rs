@@ -4,10 +4,11 @@
 
 use flota_api::v1::DesiredState;
 use flota_unit::UnitName;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     cli::{BlockArgs, RestartArgs},
-    context::Context,
+    context::{Context, MAX_AT_ONCE},
     exit::Exit,
     failure::Failure,
     judge::Goal,
@@ -37,11 +38,7 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &RestartArgs) -> Resu
         _ = tokio::signal::ctrl_c() => None,
     };
     // Whatever became of the stop, the units were running and shall run.
-    for name in &asked {
-        if context.known_unit(name).await?.is_some_and(|unit| unit.desired_state == Some(DesiredState::Loaded)) {
-            set(context, name, DesiredState::Launched).await?;
-        }
-    }
+    stream::iter(asked.iter().map(|name| start(context, name))).buffered(MAX_AT_ONCE).try_collect::<()>().await?;
     let Some(stopped) = stopped else { return Ok(Exit::INTERRUPTED) };
     let stopped = stopped?;
     let (global, single): (Vec<_>, Vec<_>) = stopped.reached.into_iter().partition(|name| units.global.contains(name));
@@ -58,16 +55,29 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: &RestartArgs) -> Resu
     }
 }
 
-/// Asks for the stop of each, up to the first that is refused. Returns those that are asked for.
+/// Asks for the stop of each. Returns those that will be stopped, and the first refusal.
 async fn stop(context: &Context<'_, '_>, names: Vec<UnitName>) -> (Vec<UnitName>, Option<Failure>) {
     let mut asked = Vec::new();
-    for name in names {
-        if let Err(failure) = set(context, &name, DesiredState::Loaded).await {
-            return (asked, Some(failure));
+    let requests = names.into_iter().map(async |name| (set(context, &name, DesiredState::Loaded).await, name));
+    let mut requests = stream::iter(requests).buffered(MAX_AT_ONCE);
+    let mut refused = None;
+    while let Some((result, name)) = requests.next().await {
+        match result {
+            Ok(()) => asked.push(name),
+            Err(failure) => refused = refused.or(Some(failure)),
         }
-        asked.push(name);
     }
-    (asked, None)
+    (asked, refused)
+}
+
+/// Starts a unit again that nobody else gave another state meanwhile.
+async fn start(context: &Context<'_, '_>, name: &UnitName) -> Result<(), Failure> {
+    match context.known_unit(name).await? {
+        Some(unit) if unit.desired_state == Some(DesiredState::Loaded) => {
+            set(context, name, DesiredState::Launched).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Finds the units, and says of each that cannot be restarted why.

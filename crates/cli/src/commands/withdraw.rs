@@ -1,11 +1,13 @@
 //! What `stop`, `unload` and `destroy` share: look the units up, change what they should be, wait.
 
-use flota_api::v1::{DesiredState, Unit};
+use flota_api::Client;
+use flota_api::v1::DesiredState;
 use flota_unit::UnitName;
+use futures_util::{StreamExt, stream};
 
 use crate::{
     cli::WaitArgs,
-    context::Context,
+    context::{Context, MAX_AT_ONCE, retrieving},
     exit::Exit,
     failure::Failure,
     judge::Goal,
@@ -31,22 +33,24 @@ pub async fn withdraw(
 ) -> Result<(Exit, Vec<UnitName>), Failure> {
     let (mut exit, mut unknown, mut awaited, mut changed) = (Exit::SUCCESS, Vec::new(), Vec::new(), Vec::new());
     let among = if how.goal == Goal::Gone { Among::All } else { Among::Placed };
-    for name in select(context, &arguments.units, among).await? {
-        let Some(unit) = context.known_unit(&name).await? else {
-            unknown.push(name.to_string());
-            continue;
-        };
-        match step(how.goal, &unit) {
-            Step::Change => change(context, &name, &how).await?,
-            Step::Nothing => continue,
-            Step::Refuse => {
+    let names = select(context, &arguments.units, among).await?;
+    let client = context.client.clone();
+    let mut asked = stream::iter(names.into_iter().map(|name| ask(&client, name, how.goal))).buffered(MAX_AT_ONCE);
+    while let Some(asked) = asked.next().await {
+        let (name, found) = asked?;
+        let global = match found {
+            Found::Changed { global } => global,
+            Found::Nothing => continue,
+            Found::Unknown => {
+                unknown.push(name.to_string());
+                continue;
+            }
+            Found::Inactive => {
                 context.printer.say(&format!("Unable to {} unit {name} in state inactive", how.verb));
                 exit = exit.or(Exit::FAILURE);
                 continue;
             }
-        }
-        // A destroyed unit is told of as such, whatever kind it was.
-        let global = units::is_global(&unit) && how.goal != Goal::Gone;
+        };
         if global || arguments.block.no_block {
             report::triggered(context, how.verb, &name, global, arguments.print)?;
             changed.push(name);
@@ -63,27 +67,43 @@ pub async fn withdraw(
     Ok((exit.or(waited.exit), changed))
 }
 
-enum Step {
-    Change,
+/// What became of the request for one unit.
+enum Found {
+    /// It was changed.
+    Changed {
+        /// It is on every machine that fits, and told of as such.
+        global: bool,
+    },
+    /// It is already what it shall be.
     Nothing,
-    Refuse,
+    /// There is no such unit.
+    Unknown,
+    /// It is nowhere that it could be taken from.
+    Inactive,
 }
 
-fn step(goal: Goal, unit: &Unit) -> Step {
-    let desired = unit.desired_state.unwrap_or(DesiredState::Inactive);
-    match (goal, desired) {
-        (Goal::Stopped, DesiredState::Inactive) => Step::Refuse,
-        (Goal::Stopped, DesiredState::Loaded) | (Goal::Inactive, DesiredState::Inactive) => Step::Nothing,
-        _ => Step::Change,
+/// Looks one unit up and changes what it should be.
+async fn ask(client: &Client, name: UnitName, goal: Goal) -> Result<(UnitName, Found), Failure> {
+    let unit = client.unit(name.as_str()).await.map_err(|error| retrieving(&name, &error))?;
+    let Some(unit) = unit else { return Ok((name, Found::Unknown)) };
+    match (goal, unit.desired_state.unwrap_or(DesiredState::Inactive)) {
+        (Goal::Stopped, DesiredState::Inactive) => return Ok((name, Found::Inactive)),
+        (Goal::Stopped, DesiredState::Loaded) | (Goal::Inactive, DesiredState::Inactive) => {
+            return Ok((name, Found::Nothing));
+        }
+        _ => change(client, &name, goal).await?,
     }
+    // A destroyed unit is told of as such, whatever kind it was.
+    let global = units::is_global(&unit) && goal != Goal::Gone;
+    Ok((name, Found::Changed { global }))
 }
 
-async fn change(context: &mut Context<'_, '_>, name: &UnitName, how: &Withdraw) -> Result<(), Failure> {
-    let result = match how.goal.desired() {
-        Some(state) => context.client.set_desired(name.as_str(), state).await,
-        None => context.client.destroy(name.as_str()).await,
+async fn change(client: &Client, name: &UnitName, goal: Goal) -> Result<(), Failure> {
+    let result = match goal.desired() {
+        Some(state) => client.set_desired(name.as_str(), state).await,
+        None => client.destroy(name.as_str()).await,
     };
-    let doing = match how.goal {
+    let doing = match goal {
         Goal::Gone => "destroying",
         Goal::Inactive => "unloading",
         _ => "stopping",
