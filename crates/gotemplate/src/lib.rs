@@ -7,11 +7,16 @@
 //! Invariant: the same template, functions and values give the same bytes.
 //! Invariant: no text and no value makes it panic, or take more stack, steps or memory than its bounds.
 
+mod ast;
+mod builtin;
 mod error;
+mod exec;
 mod extract;
 mod fmt;
 mod function;
+mod lex;
 mod options;
+mod parse;
 mod template;
 mod value;
 
