@@ -1,9 +1,10 @@
 //! Evaluating requests on top of the durable state, before anything is durable.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::index::{Overlay, Version, View};
+use crate::index::{KeyHistory, Overlay, Version, View};
 use crate::range::{check_revision, read};
 use crate::txn;
 use crate::{
@@ -195,7 +196,11 @@ impl<'a> Batch<'a> {
 
     fn pend(&mut self, key: Key, kv: Option<Arc<KeyValue>>) {
         let revision = self.next_revision();
-        self.overlay.entry(key).or_default().push(Version { revision, kv });
+        let version = Version { revision, kv };
+        match self.overlay.entry(key) {
+            Entry::Occupied(mut entry) => entry.get_mut().push(version),
+            Entry::Vacant(entry) => drop(entry.insert(KeyHistory::new(version))),
+        }
     }
 
     fn alarms(&self) -> &BTreeSet<Alarm> {

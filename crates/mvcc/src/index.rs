@@ -15,39 +15,50 @@ pub(crate) struct Version {
     pub(crate) kv: Option<Arc<KeyValue>>,
 }
 
-/// The versions of one key, oldest first; never empty.
-#[derive(Clone, Debug, Default)]
+/// The versions of one key. The newest, which nearly every read wants and most keys have alone, is beside the key itself.
+#[derive(Clone, Debug)]
 pub(crate) struct KeyHistory {
-    versions: Vec<Version>,
+    newest: Version,
+    /// Oldest first.
+    older: Vec<Version>,
 }
 
 impl KeyHistory {
+    pub(crate) fn new(version: Version) -> KeyHistory {
+        KeyHistory { newest: version, older: Vec::new() }
+    }
+
     pub(crate) fn push(&mut self, version: Version) {
-        debug_assert!(self.versions.last().is_none_or(|last| last.revision <= version.revision));
-        self.versions.push(version);
+        debug_assert!(self.newest.revision <= version.revision);
+        self.older.push(std::mem::replace(&mut self.newest, version));
     }
 
     /// The newest version.
     pub(crate) fn latest(&self) -> Option<&Arc<KeyValue>> {
-        self.versions.last()?.kv.as_ref()
+        self.newest.kv.as_ref()
     }
 
     /// The version that was the newest at `revision`, deletes included; `None` if the history begins later.
     fn at(&self, revision: Revision) -> Option<&Version> {
-        // Nearly every read wants the newest, so look from the end.
-        self.versions.iter().rev().find(|version| version.revision <= revision)
+        let readable = |version: &&Version| version.revision <= revision;
+        Some(&self.newest).filter(readable).or_else(|| self.older.iter().rev().find(readable))
     }
 
     /// Forgets what nobody can read at `revision` or later; returns the bytes freed and whether anything is left.
     fn compact(&mut self, revision: Revision) -> (usize, bool) {
-        let newer = self.versions.partition_point(|version| version.revision <= revision);
+        let is_past = self.newest.revision <= revision;
+        let newer = self.older.partition_point(|version| version.revision <= revision);
         // The newest version up to `revision` is still readable, unless it is a delete.
         let keep_from = match newer.checked_sub(1) {
-            Some(last) if self.versions[last].kv.is_some() => last,
+            Some(last) if !is_past && self.older[last].kv.is_some() => last,
             _ => newer,
         };
-        let freed = self.versions.drain(..keep_from).filter_map(|version| version.kv).map(|kv| kv.size()).sum();
-        (freed, !self.versions.is_empty())
+        let freed = self.older.drain(..keep_from).filter_map(|version| version.kv).map(|kv| kv.size()).sum();
+        // A key that was written often once must not take the room for ever.
+        if self.older.len() < self.older.capacity() / 4 {
+            self.older.shrink_to_fit();
+        }
+        (freed, !is_past || self.newest.kv.is_some())
     }
 }
 
@@ -86,11 +97,11 @@ impl Index {
     }
 
     /// Adds a version and returns the one before it, if the key existed.
-    pub(crate) fn push(&mut self, key: &Key, version: Version) -> Option<Arc<KeyValue>> {
+    pub(crate) fn push(&mut self, key: Key, version: Version) -> Option<Arc<KeyValue>> {
         self.bytes += version.kv.as_ref().map_or(0, |kv| kv.size());
         self.live += usize::from(version.kv.is_some());
         // One way down the tree, whether the key is there or not.
-        match self.keys.entry(Arc::clone(key)) {
+        match self.keys.entry(key) {
             Entry::Occupied(mut entry) => {
                 let history = entry.get_mut();
                 let previous = history.latest().cloned();
@@ -99,10 +110,21 @@ impl Index {
                 previous
             }
             Entry::Vacant(entry) => {
-                entry.insert(KeyHistory { versions: vec![version] });
+                entry.insert(KeyHistory::new(version));
                 None
             }
         }
+    }
+
+    /// Adds first versions of different keys, all at once.
+    pub(crate) fn extend(&mut self, created: Created) {
+        if !self.keys.is_empty() {
+            created.in_key_order().for_each(|(key, version)| drop(self.push(key, version)));
+            return;
+        }
+        self.bytes += created.bytes;
+        self.live += created.keys.len();
+        self.keys = created.in_key_order().map(|(key, version)| (key, KeyHistory::new(version))).collect();
     }
 
     /// All keys from `from` on, each with its version at `revision`, if it existed then.
@@ -124,6 +146,45 @@ impl Index {
             self.keys.remove(key);
         }
     }
+}
+
+/// Keys that are yet to be put into the index, with their first versions.
+#[derive(Debug, Default)]
+pub(crate) struct Created {
+    keys: Vec<(Key, Version)>,
+    /// Bytes of keys and values.
+    bytes: usize,
+}
+
+impl Created {
+    // All that concerns the version itself is done here, where it has just been read: later each look at one waits for the memory.
+    pub(crate) fn push(&mut self, kv: &Arc<KeyValue>) {
+        self.bytes += kv.size();
+        self.keys.push((Arc::clone(&kv.key), Version { revision: kv.mod_revision, kv: Some(Arc::clone(kv)) }));
+    }
+
+    /// Compares the keys themselves only where they differ late: most are told apart by what follows the part that all have in common.
+    fn in_key_order(self) -> impl Iterator<Item = (Key, Version)> {
+        let keys = &self.keys;
+        let shared = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let first = keys.first().map_or(&[][..], |(key, _)| key);
+        let common = keys.iter().fold(first.len(), |common, (key, _)| shared(&first[..common], key));
+        let mut order: Vec<(u64, usize)> =
+            keys.iter().enumerate().map(|(place, (key, _))| (head(&key[common..]), place)).collect();
+        order.sort_unstable_by(|(head, place), (other_head, other)| {
+            head.cmp(other_head).then_with(|| keys[*place].0.cmp(&keys[*other].0)).then(place.cmp(other))
+        });
+        let mut keys: Vec<_> = self.keys.into_iter().map(Some).collect();
+        order.into_iter().filter_map(move |(_, place)| keys[place].take())
+    }
+}
+
+/// The first bytes as a number that compares as they do.
+fn head(bytes: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let length = bytes.len().min(head.len());
+    head[..length].copy_from_slice(&bytes[..length]);
+    u64::from_be_bytes(head)
 }
 
 /// What a request sees.

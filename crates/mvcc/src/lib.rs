@@ -22,6 +22,7 @@ mod intervals;
 mod lease;
 mod range;
 mod record;
+mod replay;
 mod request;
 mod state;
 mod txn;
@@ -35,6 +36,7 @@ pub use dump::Dump;
 pub use error::Error;
 pub use history::{Commit, Event, EventFilter, Events, MAX_CATCH_UP_BYTES, MAX_CATCH_UP_REVISIONS};
 pub use record::{Change, Record};
+pub use replay::Replay;
 pub use request::{
     Answer, Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, KeepAliveResponse, LeaseStatus,
     Limits, MAX_REQUEST_BYTES, MAX_TXN_OPS, PutRequest, PutResponse, RangeRequest, RangeResponse, Request, Response,

@@ -33,22 +33,58 @@ pub(crate) fn read(view: View<'_>, request: &RangeRequest, current: Revision) ->
     // Order and filters work on the whole range; a plain limit needs one pair more than it answers, which counts when a target sorts.
     let plain = request.sort_order == SortOrder::None && !filters(request);
     let fetch = if plain { limit.saturating_add(1) } else { usize::MAX };
+    let mut found = Found::default();
     for kv in matches {
         response.count += 1;
-        if response.kvs.len() < fetch {
-            if passes(request, kv) {
-                response.kvs.push(Arc::clone(kv));
+        if found.len() < fetch {
+            if plain || passes(request, kv) {
+                found.push(kv);
             }
         } else {
             response.more = true;
         }
     }
+    response.kvs = found.share();
     sort(&mut response.kvs, order, request.sort_target);
     if response.kvs.len() > limit {
         response.kvs.truncate(limit);
         response.more = true;
     }
     response
+}
+
+/// Versions on their way into an answer. They lie anywhere in memory, and to share one waits until it is there, alone; to look at some
+/// waits for all of them at once.
+#[derive(Default)]
+struct Found<'a> {
+    next: Vec<&'a Arc<KeyValue>>,
+    shared: Vec<Arc<KeyValue>>,
+}
+
+impl<'a> Found<'a> {
+    /// How many are looked at before they are shared.
+    const AT_ONCE: usize = 64;
+
+    fn len(&self) -> usize {
+        self.shared.len() + self.next.len()
+    }
+
+    fn push(&mut self, kv: &'a Arc<KeyValue>) {
+        self.next.push(kv);
+        if self.next.len() == Self::AT_ONCE {
+            self.share_next();
+        }
+    }
+
+    fn share_next(&mut self) {
+        std::hint::black_box(self.next.iter().map(|kv| Arc::strong_count(kv)).sum::<usize>());
+        self.shared.extend(self.next.drain(..).cloned());
+    }
+
+    fn share(mut self) -> Vec<Arc<KeyValue>> {
+        self.share_next();
+        self.shared
+    }
 }
 
 // A target other than the key without an order ascends, but only after the limit: etcd's quirk, which clients can see.

@@ -238,8 +238,10 @@ pub(crate) fn list<T>(
     reader: &mut Reader<'_>,
     mut item: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
+    /// Most lists are of one.
+    const MAX_RESERVED: u64 = 16;
     let count = reader.u64()?;
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(count.min(MAX_RESERVED) as usize);
     for _ in 0..count {
         items.push(item(reader)?);
     }

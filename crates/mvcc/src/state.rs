@@ -237,12 +237,12 @@ impl Mvcc {
     /// Applies a record read back from the log; refuses one that does not follow from those before it.
     pub fn replay(&mut self, now: Millis, record: Record) -> Result<(), ReplayError> {
         let current = self.revision;
-        let gap =
-            |found: Revision| if found == current + 1 { Ok(()) } else { Err(ReplayError::Gap { current, found }) };
         let beyond =
             |found: Revision| if found <= current { Ok(()) } else { Err(ReplayError::Beyond { current, found }) };
         match &record {
-            Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => gap(*revision)?,
+            Record::Commit { revision, .. } | Record::LeaseRevoke { revision: Some(revision), .. } => {
+                self.check_follows(*revision)?;
+            }
             Record::Compact(revision) => beyond(*revision)?,
             Record::Restore(kv) => beyond(kv.mod_revision)?,
             Record::Auth { revision: found, .. } => {
@@ -259,6 +259,12 @@ impl Mvcc {
         self.apply_record(now, record);
         while self.tidy(usize::MAX) {}
         Ok(())
+    }
+
+    /// Refuses a commit that is not the next one.
+    pub(crate) fn check_follows(&self, found: Revision) -> Result<(), ReplayError> {
+        let current = self.revision;
+        if found == current + 1 { Ok(()) } else { Err(ReplayError::Gap { current, found }) }
     }
 
     /// Gives every lease its full time from now; to be called when the log has been replayed.
@@ -352,7 +358,7 @@ impl Mvcc {
             Record::Restore(kv) => {
                 self.attach(None, Some(&kv));
                 let key = Arc::clone(&kv.key);
-                self.index.push(&key, Version { revision: kv.mod_revision, kv: Some(kv) });
+                self.index.push(key, Version { revision: kv.mod_revision, kv: Some(kv) });
                 None
             }
         }
@@ -360,6 +366,20 @@ impl Mvcc {
 
     fn commit(&mut self, revision: Revision, changes: Vec<Change>) -> Arc<Commit> {
         let events = changes.into_iter().map(|change| self.change(revision, change)).collect();
+        self.push_commit(revision, events)
+    }
+
+    /// Applies a commit that creates all its keys, but for the index: that is left to the caller.
+    pub(crate) fn commit_created(&mut self, revision: Revision, kvs: impl Iterator<Item = Arc<KeyValue>>) {
+        let events = kvs.map(|kv| {
+            self.attach(None, Some(&kv));
+            Event::Put { kv, prev: None }
+        });
+        let events = events.collect();
+        self.push_commit(revision, events);
+    }
+
+    fn push_commit(&mut self, revision: Revision, events: Vec<Event>) -> Arc<Commit> {
         let commit = Arc::new(Commit { revision, events });
         self.revision = revision;
         self.history.push(Arc::clone(&commit));
@@ -370,12 +390,12 @@ impl Mvcc {
         match change {
             Change::Put(kv) => {
                 let key = Arc::clone(&kv.key);
-                let prev = self.index.push(&key, Version { revision, kv: Some(Arc::clone(&kv)) });
+                let prev = self.index.push(key, Version { revision, kv: Some(Arc::clone(&kv)) });
                 self.attach(prev.as_deref(), Some(&kv));
                 Event::Put { kv, prev }
             }
             Change::Delete(key) => {
-                let prev = self.index.push(&key, Version { revision, kv: None });
+                let prev = self.index.push(Arc::clone(&key), Version { revision, kv: None });
                 self.attach(prev.as_deref(), None);
                 Event::Delete { kv: Arc::new(KeyValue::tombstone(key, revision)), prev }
             }

@@ -15,8 +15,8 @@ pub trait Disk: Send + Sync {
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
     /// Makes a new, empty file for appending; replaces one of the same name.
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>>;
-    /// Opens a file for appending, cut to `length` bytes.
-    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>>;
+    /// Opens a file for appending behind its first `end` bytes; what is there is replaced by and by, or cut.
+    fn append(&self, name: &str, end: u64) -> io::Result<Box<dyn Append>>;
     /// Makes a file of `length` bytes of reserved space.
     fn reserve(&self, name: &str, length: u64) -> io::Result<()>;
     /// Gives a file another name, replacing one that has it.
@@ -70,11 +70,9 @@ impl Disk for Directory {
         Ok(Box::new(AppendFile { file, end: 0 }))
     }
 
-    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>> {
+    fn append(&self, name: &str, end: u64) -> io::Result<Box<dyn Append>> {
         let file = OpenOptions::new().write(true).open(self.path.join(name))?;
-        let mut file = AppendFile { file, end: 0 };
-        file.truncate(length)?;
-        Ok(Box::new(file))
+        Ok(Box::new(AppendFile { file, end }))
     }
 
     fn reserve(&self, name: &str, length: u64) -> io::Result<()> {

@@ -1,14 +1,16 @@
 //! Bugs that etcd had, and that this store must not have.
 
 use crate::support::*;
-use flota_mvcc::{Error, EventFilter, MAX_CATCH_UP_REVISIONS, Mvcc, PutRequest, RangeRequest, Record, Request, TxnOp};
+use flota_mvcc::{
+    Error, EventFilter, MAX_CATCH_UP_REVISIONS, Mvcc, PutRequest, RangeRequest, Record, Replay, Request, TxnOp,
+};
 
 fn restarted(store: &Store) -> Store {
-    let mut again = Store::default();
+    let mut again = Replay::new();
     for record in store.mvcc.dump() {
-        again.mvcc.replay(T0, record).unwrap();
+        again.apply(T0, record).unwrap();
     }
-    again
+    Store { mvcc: again.finish(), ..Store::default() }
 }
 
 /// etcd 17780: the revision went backwards after a crash in a compaction.

@@ -1,7 +1,7 @@
 //! Leases: time, keys and restarts.
 
 use crate::support::*;
-use flota_mvcc::{Error, Millis, Mvcc, Request, Response, TxnOp};
+use flota_mvcc::{Error, Millis, Replay, Request, Response, TxnOp};
 
 fn keep_alive(store: &mut Store, id: i64) -> i64 {
     match store.try_run(Request::LeaseKeepAlive(lease(id))) {
@@ -111,10 +111,11 @@ fn after_a_restart_leases_have_their_full_time_and_revoked_ones_stay_gone() {
     store.put_request(put_with_lease("b", 2));
     store.try_run(Request::LeaseRevoke(lease(2))).unwrap();
     store.txn(txn(vec![], vec![TxnOp::Put(put_with_lease("c", 1))], vec![]));
-    let mut again = Mvcc::new();
+    let mut again = Replay::new();
     for record in store.mvcc.dump() {
-        again.replay(T0, record).unwrap();
+        again.apply(T0, record).unwrap();
     }
+    let mut again = again.finish();
     again.renew_leases(Millis(70_000));
     assert_eq!(again.leases(), [lease(1)]);
     let status = again.lease(Millis(70_000), lease(1)).unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::support::*;
 use flota_mvcc::{
-    Compare, CompareResult, CompareTarget, Error, EventFilter, KeyRange, Mvcc, RangeRequest, Request, Response, TxnOp,
+    Compare, CompareResult, CompareTarget, Error, EventFilter, KeyRange, Mvcc, RangeRequest, Replay, Request, Response,
+    TxnOp,
 };
 use proptest::prelude::*;
 
@@ -187,11 +188,11 @@ fn check_watch(mvcc: &Mvcc, model: &Model) {
 }
 
 fn restarted(mvcc: &Mvcc) -> Mvcc {
-    let mut again = Mvcc::new();
+    let mut again = Replay::new();
     for record in mvcc.dump() {
-        again.replay(T0, record).unwrap();
+        again.apply(T0, record).unwrap();
     }
-    again
+    again.finish()
 }
 
 proptest! {

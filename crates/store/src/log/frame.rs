@@ -6,6 +6,7 @@
 //! first frame of a log holds a random number.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use flota_mvcc::Record;
 
@@ -22,6 +23,9 @@ pub(crate) const MAX_FRAME_BYTES: usize = 256 << 20;
 
 /// Most bytes reserved for a frame before any of them is read: as many as nearly all frames have.
 const MAX_RESERVED_BYTES: usize = 8 << 20;
+
+/// Bytes read at once: few enough that they are still in the processor's cache when they are looked at.
+const READ_BYTES: usize = 256 << 10;
 
 const MAGIC: &[u8; 8] = b"flotalog";
 const FORMAT: u32 = 2;
@@ -132,21 +136,49 @@ pub(crate) enum Next {
     Unreadable(String),
 }
 
+impl Next {
+    fn parse(content: &[u8]) -> Next {
+        parse(content).map_or_else(Next::Unreadable, Next::Frame)
+    }
+}
+
 /// What is at a place of a file, before its content is looked at.
-pub(crate) enum Raw {
-    /// All bytes of a frame that is whole and follows the one before it.
-    Frame(Vec<u8>),
+enum Raw {
+    /// A frame that is whole and follows the one before it; where its content is in the buffer.
+    Frame(Range<usize>),
     /// Anything else.
     Other(Next),
 }
 
-impl Raw {
-    /// Looks at the content.
-    pub(crate) fn parse(self) -> Next {
-        match self {
-            Raw::Frame(bytes) => parse(&bytes[FRAME_HEAD..]).map_or_else(Next::Unreadable, Next::Frame),
-            Raw::Other(next) => next,
-        }
+/// Whole frames that were read together, checked but not parsed, and what comes behind them if it is not another frame.
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    /// The place of each in the file, its content, and what is known behind it.
+    frames: Vec<(u64, Range<usize>, u64, Chain)>,
+    last: Option<Step>,
+}
+
+/// What comes at one place of a file.
+pub(crate) struct Step {
+    pub(crate) offset: u64,
+    pub(crate) next: io::Result<Next>,
+    /// Where it ends, and the chain up to there.
+    pub(crate) end: u64,
+    pub(crate) chain: Chain,
+}
+
+impl Chunk {
+    /// Whether nothing can be read behind it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Looks at the frames' content, up to one that makes no sense; gives the buffer back.
+    pub(crate) fn parse(self) -> (Vec<Step>, Vec<u8>) {
+        let Chunk { bytes, frames, last } = self;
+        let parse = |(offset, content, end, chain)| Step { offset, next: Ok(Next::parse(&bytes[content])), end, chain };
+        let steps = frames.into_iter().map(parse).chain(last).collect();
+        (steps, bytes)
     }
 }
 
@@ -154,12 +186,17 @@ impl Raw {
 pub(crate) struct FrameReader<R> {
     input: R,
     chain: Chain,
+    /// Of the next frame, in the file.
     offset: u64,
+    /// What has been read: up to `filled`, the next frame from `at` on.
+    buffer: Vec<u8>,
+    at: usize,
+    filled: usize,
 }
 
 impl<R: Read> FrameReader<R> {
     pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader { input, chain: Chain::default(), offset: 0 }
+        FrameReader { input, chain: Chain::default(), offset: 0, buffer: Vec::new(), at: 0, filled: 0 }
     }
 
     /// Where the next frame begins.
@@ -167,54 +204,114 @@ impl<R: Read> FrameReader<R> {
         self.offset
     }
 
-    pub(crate) fn chain(&self) -> Chain {
-        self.chain
+    pub(crate) fn next(&mut self) -> io::Result<Next> {
+        Ok(match self.next_raw()? {
+            Raw::Frame(content) => Next::parse(&self.buffer[content]),
+            Raw::Other(next) => next,
+        })
     }
 
-    pub(crate) fn next(&mut self) -> io::Result<Next> {
-        self.next_raw().map(Raw::parse)
+    /// The frames that one read brings, at least one; `spare` is a buffer for what is read next.
+    pub(crate) fn next_chunk(&mut self, spare: Vec<u8>) -> Chunk {
+        let mut frames = Vec::new();
+        let last = loop {
+            let offset = self.offset;
+            let next = match self.next_raw() {
+                Ok(Raw::Frame(content)) => {
+                    frames.push((offset, content, self.offset, self.chain));
+                    None
+                }
+                Ok(Raw::Other(next)) => Some(Ok(next)),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(next) = next {
+                break Some(Step { offset, next, end: self.offset, chain: self.chain });
+            }
+            // A frame that is not there whole is the beginning of the next chunk.
+            if !self.has_whole_frame() {
+                break None;
+            }
+        };
+        let bytes = std::mem::replace(&mut self.buffer, spare);
+        let left = self.at..self.filled;
+        if self.buffer.len() < left.len() {
+            self.buffer.resize(left.len(), 0);
+        }
+        self.buffer[..left.len()].copy_from_slice(&bytes[left.clone()]);
+        (self.at, self.filled) = (0, left.len());
+        Chunk { bytes, frames, last }
+    }
+
+    fn has_whole_frame(&self) -> bool {
+        let read = &self.buffer[self.at..self.filled];
+        number(read, 0).is_some_and(|length| read.len() - FRAME_HEAD.min(read.len()) >= length as usize)
     }
 
     /// Checks the next frame, and leaves its content to be parsed.
-    pub(crate) fn next_raw(&mut self) -> io::Result<Raw> {
-        let mut bytes = Vec::new();
-        self.fill(&mut bytes, FRAME_HEAD)?;
-        let length = number(&bytes, 0).unwrap_or(0) as usize;
+    fn next_raw(&mut self) -> io::Result<Raw> {
+        self.fill(FRAME_HEAD)?;
+        let length = number(self.read(), 0).unwrap_or(0) as usize;
         if length == 0 {
             // Zeros are space that was prepared, however few of them a crash has left.
-            return Ok(match self.bad("the frame has no length", bytes)? {
+            return Ok(match self.bad("the frame has no length")? {
                 Raw::Other(Next::Bad { rest, .. }) if rest.iter().all(|byte| *byte == 0) => Raw::Other(Next::End),
                 other => other,
             });
         }
         if length > MAX_FRAME_BYTES {
-            return self.bad("the frame's length is impossible", bytes);
+            return self.bad("the frame's length is impossible");
         }
-        self.fill(&mut bytes, FRAME_HEAD + length)?;
-        if bytes.len() < FRAME_HEAD + length {
-            return self.bad("the frame is cut off", bytes);
-        }
-        let Some(crc) = checked_crc(&bytes) else {
-            return self.bad("the frame's checksum is wrong", bytes);
+        self.fill(FRAME_HEAD + length)?;
+        let Some(frame) = self.read().get(..FRAME_HEAD + length) else {
+            return self.bad("the frame is cut off");
         };
-        if number(&bytes, 8) != Some(self.chain.crc) || number(&bytes, 12) != Some(self.chain.tag) {
-            return self.bad("the frame belongs elsewhere", bytes);
+        let Some(crc) = checked_crc(frame) else {
+            return self.bad("the frame's checksum is wrong");
+        };
+        if number(frame, 8) != Some(self.chain.crc) || number(frame, 12) != Some(self.chain.tag) {
+            return self.bad("the frame belongs elsewhere");
         }
         self.chain.follow(crc);
-        self.offset += bytes.len() as u64;
-        Ok(Raw::Frame(bytes))
+        let content = self.at + FRAME_HEAD..self.at + FRAME_HEAD + length;
+        self.at = content.end;
+        self.offset += (FRAME_HEAD + length) as u64;
+        Ok(Raw::Frame(content))
     }
 
-    fn bad(&mut self, reason: &'static str, mut rest: Vec<u8>) -> io::Result<Raw> {
+    /// What has been read from the next frame on.
+    fn read(&self) -> &[u8] {
+        &self.buffer[self.at..self.filled]
+    }
+
+    fn bad(&mut self, reason: &'static str) -> io::Result<Raw> {
+        let mut rest = self.read().to_vec();
         self.input.read_to_end(&mut rest)?;
         Ok(Raw::Other(Next::Bad { reason, rest }))
     }
 
-    /// Reads until there are `length` bytes, or the file ends. What a damaged length asks for is not reserved at once.
-    fn fill(&mut self, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
-        let missing = length - bytes.len();
-        bytes.reserve_exact(missing.min(MAX_RESERVED_BYTES));
-        self.input.by_ref().take(missing as u64).read_to_end(bytes)?;
+    /// Reads until there are `length` bytes of the next frame, or the file ends; what else comes along is for the frames behind it.
+    fn fill(&mut self, length: usize) -> io::Result<()> {
+        if self.filled - self.at >= length {
+            return Ok(());
+        }
+        self.buffer.copy_within(self.at..self.filled, 0);
+        (self.at, self.filled) = (0, self.filled - self.at);
+        while self.filled < length {
+            if self.buffer.is_empty() {
+                // Zeroed by the kernel, and only where something is read into it.
+                self.buffer = vec![0; READ_BYTES];
+            }
+            if self.filled == self.buffer.len() {
+                // What a damaged length asks for is not reserved at once.
+                self.buffer.resize(length.min(self.filled + MAX_RESERVED_BYTES), 0);
+            }
+            match self.input.read(&mut self.buffer[self.filled..]) {
+                Ok(0) => break,
+                Ok(bytes) => self.filled += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }
@@ -280,4 +377,78 @@ fn parse_batch(mut body: &[u8]) -> Result<Vec<Record>, String> {
         body = &rest[length..];
     }
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flota_mvcc::KeyValue;
+
+    use super::*;
+
+    /// A file that gives so many bytes at a time.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let bytes = out.len().min(self.1).min(self.0.len());
+            out[..bytes].copy_from_slice(&self.0[..bytes]);
+            self.0 = &self.0[bytes..];
+            Ok(bytes)
+        }
+    }
+
+    fn log(sizes: &[usize]) -> Vec<u8> {
+        let (mut chain, mut log) = (Chain::default(), Vec::new());
+        let identity = Identity { cluster_id: 1, member_id: 2 };
+        chain.head(&mut log, &Head { identity, seq: 1, previous_crc: 3 });
+        for &bytes in sizes {
+            let (key, value) = (b"key"[..].into(), vec![7; bytes].into());
+            let (create_revision, mod_revision) = (2, 3);
+            let kv = KeyValue { key, value, create_revision, mod_revision, version: 1, lease: None, sub: 0 };
+            chain.batch(&mut log, &[Record::Restore(Arc::new(kv))]);
+        }
+        log
+    }
+
+    #[test]
+    fn chunks_have_the_same_frames_as_one_by_one_wherever_a_read_ends() {
+        let mut log =
+            log(&[1, 100, READ_BYTES - 50, 10, READ_BYTES, 3 * READ_BYTES, 5, 70_000, 70_000, 70_000, 70_000]);
+        log.extend([0; 1000]);
+        let frame = |next: Next| if let Next::Frame(frame) = next { Some(frame) } else { None };
+        for step in [999, READ_BYTES, usize::MAX] {
+            let mut reader = FrameReader::new(Drip(&log, step));
+            let mut expected = Vec::new();
+            while expected.last().is_none_or(|(_, frame): &(u64, Option<Frame>)| frame.is_some()) {
+                expected.push((reader.offset(), frame(reader.next().unwrap())));
+            }
+            assert_eq!(expected.len(), 1 + 11 + 1);
+            let mut reader = FrameReader::new(Drip(&log, step));
+            let (mut found, mut spare, mut is_last) = (Vec::new(), Vec::new(), false);
+            while !is_last {
+                let chunk = reader.next_chunk(spare);
+                is_last = chunk.is_last();
+                let (steps, buffer) = chunk.parse();
+                found.extend(steps.into_iter().map(|step| (step.offset, frame(step.next.unwrap()))));
+                spare = buffer;
+            }
+            assert!(found == expected, "{} frames", found.len());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_behind_good_frames_comes_with_all_that_follows_it() {
+        let mut log = log(&[100, 200, 300]);
+        let end = log.len();
+        log[end - 350] ^= 1;
+        log.extend([9; 1000]);
+        let (steps, _) = FrameReader::new(&log[..]).next_chunk(Vec::new()).parse();
+        let Some(Step { offset, next: Ok(Next::Bad { reason, rest }), .. }) = steps.last() else {
+            panic!("it is taken")
+        };
+        assert_eq!((steps.len(), *reason), (3, "the frame's checksum is wrong"));
+        assert_eq!(rest, &log[*offset as usize..]);
+    }
 }

@@ -254,10 +254,8 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryFile { disk: self.clone(), file, end: 0 }))
     }
 
-    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>> {
-        let mut opened = MemoryFile { disk: self.clone(), file: self.file(name)?, end: 0 };
-        opened.truncate(length)?;
-        Ok(Box::new(opened))
+    fn append(&self, name: &str, end: u64) -> io::Result<Box<dyn Append>> {
+        Ok(Box::new(MemoryFile { disk: self.clone(), file: self.file(name)?, end: end as usize }))
     }
 
     fn reserve(&self, _: &str, _: u64) -> io::Result<()> {

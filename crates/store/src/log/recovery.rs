@@ -1,22 +1,19 @@
 //! Reading the log back: the newest snapshot, then the segments after it.
 
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flota_mvcc::{Millis, Mvcc};
+use flota_mvcc::{Millis, Mvcc, Replay};
 
-use super::ahead::{Step, read_ahead};
-use super::frame::{Chain, Frame, FrameReader, Head, Next, has_frame_behind, random_crc};
+use super::ahead::read_ahead;
+use super::frame::{Chain, Frame, FrameReader, Head, Next, Step, has_frame_behind, random_crc};
 use super::segment::{Log, Sizes};
 use super::snapshot;
 use super::{FileName, Identity};
 use crate::StoreError;
 use crate::disk::Disk;
-
-/// Bytes read at once: few enough that they are still in the processor's cache when they are looked at.
-const READ_BYTES: usize = 128 << 10;
 
 /// What was found on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +51,7 @@ pub(crate) fn recover(dir: &Path, disk: Arc<dyn Disk>, fresh: Identity, now: Mil
         disk,
         now,
         identity: None,
-        state: Mvcc::new(),
+        replay: Replay::new(),
         report: RecoveryReport::default(),
         sizes: Arc::default(),
     };
@@ -62,10 +59,12 @@ pub(crate) fn recover(dir: &Path, disk: Arc<dyn Disk>, fresh: Identity, now: Mil
 }
 
 /// The good end of a segment.
-struct SegmentEnd {
+pub(super) struct SegmentEnd {
     /// Bytes; 0 if not even the head is whole.
-    length: u64,
-    chain: Chain,
+    pub(super) length: u64,
+    pub(super) chain: Chain,
+    /// Whether anything but zeros follows, that a crash has left.
+    pub(super) is_torn: bool,
 }
 
 struct Recovery<'a> {
@@ -73,7 +72,7 @@ struct Recovery<'a> {
     disk: Arc<dyn Disk>,
     now: Millis,
     identity: Option<Identity>,
-    state: Mvcc,
+    replay: Replay,
     report: RecoveryReport,
     sizes: Arc<Sizes>,
 }
@@ -85,7 +84,7 @@ impl Recovery<'_> {
             self.read_snapshot(seq)?;
         }
         let mut previous: Option<Chain> = None;
-        let mut end = SegmentEnd { length: 0, chain: Chain::default() };
+        let mut end = SegmentEnd { length: 0, chain: Chain::default(), is_torn: false };
         for (place, &seq) in segments.iter().enumerate() {
             let is_last = place + 1 == segments.len();
             end = self.read_segment(seq, previous, is_last)?;
@@ -100,15 +99,16 @@ impl Recovery<'_> {
         let log = if end.length == 0 {
             Log::create(disk, identity, sizes, seq, previous.map_or_else(random_crc, |previous| previous.crc))
         } else {
-            Log::resume(disk, identity, sizes, seq, end.length, end.chain)
+            Log::resume(disk, identity, sizes, seq, &end)
         };
         let log = log.map_err(|source| self.io("write", FileName::Segment(seq), source))?;
         if let Some(seq) = snapshot {
             snapshot::remove_older(&*self.disk, seq)
                 .map_err(|source| self.io("tidy", FileName::Snapshot(seq), source))?;
         }
-        self.state.renew_leases(self.now);
-        Ok(Recovered { state: self.state, log, report: self.report })
+        let mut state = self.replay.finish();
+        state.renew_leases(self.now);
+        Ok(Recovered { state, log, report: self.report })
     }
 
     /// The newest snapshot and the segments that follow it, which must be a row without holes.
@@ -182,7 +182,9 @@ impl Recovery<'_> {
                     Next::Frame(Frame::Batch(records)) => self.replay(name, offset, records)?,
                     Next::Frame(Frame::End) => return Err(self.damaged(name, offset, "a segment has no end frame")),
                     Next::Unreadable(reason) => return Err(self.damaged(name, offset, &reason)),
-                    Next::End if offset > 0 || is_last => return Ok(SegmentEnd { length: offset, chain }),
+                    Next::End if offset > 0 || is_last => {
+                        return Ok(SegmentEnd { length: offset, chain, is_torn: false });
+                    }
                     Next::End => return Err(self.damaged(name, offset, "the file is empty")),
                     Next::Bad { reason, rest } => {
                         if !is_last || has_frame_behind(chain, &rest) {
@@ -191,7 +193,7 @@ impl Recovery<'_> {
                         // Zeros at the end are space that was prepared for later.
                         let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
                         self.cut(name, offset, written as u64);
-                        return Ok(SegmentEnd { length: offset, chain });
+                        return Ok(SegmentEnd { length: offset, chain, is_torn: true });
                     }
                 }
             }
@@ -223,15 +225,15 @@ impl Recovery<'_> {
         }
         self.report.records += records.len() as u64;
         for record in records {
-            let replayed = self.state.replay(self.now, record);
+            let replayed = self.replay.apply(self.now, record);
             replayed.map_err(|error| self.damaged(name, offset, &error.to_string()))?;
         }
         Ok(())
     }
 
-    fn open(&self, name: FileName) -> Result<FrameReader<BufReader<Box<dyn io::Read + Send>>>, StoreError> {
+    fn open(&self, name: FileName) -> Result<FrameReader<Box<dyn io::Read + Send>>, StoreError> {
         let input = self.disk.open(&name.to_string()).map_err(|source| self.io("open", name, source))?;
-        Ok(FrameReader::new(BufReader::with_capacity(READ_BYTES, input)))
+        Ok(FrameReader::new(input))
     }
 
     fn io(&self, action: &'static str, name: FileName, source: io::Error) -> StoreError {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flota_mvcc::Record;
 
 use super::frame::{Chain, FRAME_HEAD, Head, MAX_FRAME_BYTES};
+use super::recovery::SegmentEnd;
 use super::{FileName, Identity, RESERVE_FILE, SPARE_FILE};
 use crate::disk::{Append, Disk};
 
@@ -79,16 +80,19 @@ impl Log {
         Ok(Log { disk, identity, sizes, seq, file, length, prepared: Some(length), chain, buffer })
     }
 
-    /// Goes on with segment `seq`, whose good part is `length` bytes and ends with `chain`.
-    pub(crate) fn resume(
+    /// Goes on with segment `seq` behind its good part.
+    pub(super) fn resume(
         disk: Arc<dyn Disk>,
         identity: Identity,
         sizes: Arc<Sizes>,
         seq: u64,
-        length: u64,
-        chain: Chain,
+        end: &SegmentEnd,
     ) -> io::Result<Log> {
+        let &SegmentEnd { length, chain, is_torn } = end;
         let mut file = disk.append(&FileName::Segment(seq).to_string(), length)?;
+        if is_torn {
+            file.truncate(length)?;
+        }
         // What was read may be in the page cache only: after this nothing that was answered can be lost, nor a cut part come back.
         file.sync()?;
         Ok(Log { disk, identity, sizes, seq, file, length, prepared: Some(length), chain, buffer: Vec::new() })

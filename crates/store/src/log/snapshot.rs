@@ -117,7 +117,7 @@ fn size(record: &Record) -> usize {
 
 /// Reads the file back: the segments may go only when it is known to be readable.
 fn verify(disk: &dyn Disk, name: &str) -> io::Result<()> {
-    let mut reader = FrameReader::new(io::BufReader::new(disk.open(name)?));
+    let mut reader = FrameReader::new(disk.open(name)?);
     loop {
         let offset = reader.offset();
         match reader.next()? {

@@ -46,8 +46,8 @@ impl Disk for FaultyDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>> {
         Ok(self.wrap(self.directory.create(name)?))
     }
-    fn append(&self, name: &str, length: u64) -> io::Result<Box<dyn Append>> {
-        Ok(self.wrap(self.directory.append(name, length)?))
+    fn append(&self, name: &str, end: u64) -> io::Result<Box<dyn Append>> {
+        Ok(self.wrap(self.directory.append(name, end)?))
     }
     fn reserve(&self, name: &str, length: u64) -> io::Result<()> {
         if self.faults.room.load(Ordering::SeqCst) < length as i64 {
