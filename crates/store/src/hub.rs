@@ -22,7 +22,8 @@ impl Slot {
         self.pending.load(Ordering::Acquire) != 0
     }
 
-    /// Takes the first revision to fetch. To be called before the state is read: what comes in between is then fetched, and marked again.
+    /// Takes the first revision to fetch. The state must not change between this and the reading of it, or must be read afterwards: what comes
+    /// in between is then fetched, and marked again.
     pub(crate) fn take(&self) -> Option<Revision> {
         Some(self.pending.swap(0, Ordering::AcqRel)).filter(|revision| *revision != 0)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
-use flota_mvcc::{Event, EventFilter, KeyRange, Revision};
+use flota_mvcc::{Event, EventFilter, KeyRange, Mvcc, Revision};
 use futures_util::{FutureExt, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -26,6 +26,9 @@ const MAX_WATCHES: usize = 65_536;
 
 /// Bytes of events that a stream holds ready; the rest stays in the history until they are taken.
 const MAX_READY_BYTES: usize = 4 << 20;
+
+/// Most watches that are served before others get at the state.
+const MAX_FETCHED: usize = 128;
 
 /// Bytes of events in one response to a watch that asked for fragments (etcd's limit for a request and its overhead).
 const MAX_FRAGMENT_BYTES: usize = flota_mvcc::MAX_REQUEST_BYTES + (512 << 10);
@@ -276,29 +279,31 @@ impl WatchStream {
         let behind = self.watches.range(self.last_served + 1..);
         let order = behind.chain(self.watches.range(..=self.last_served));
         let ids: Vec<i64> = order.filter(|(_, watch)| watch.slot.is_pending()).map(|(id, _)| *id).collect();
+        let shared = Arc::clone(&self.shared);
         let mut bytes = 0;
-        for id in ids {
-            if bytes >= MAX_READY_BYTES {
-                self.wake.notify_one();
-                return;
+        for ids in ids.chunks(MAX_FETCHED) {
+            let state = shared.state();
+            for &id in ids {
+                if bytes >= MAX_READY_BYTES {
+                    self.wake.notify_one();
+                    return;
+                }
+                bytes += self.fetch_one(&state, id);
+                self.last_served = id;
             }
-            bytes += self.fetch_one(id);
-            self.last_served = id;
         }
     }
 
     /// Makes the next events of one watch ready; returns their bytes.
-    fn fetch_one(&mut self, id: i64) -> usize {
+    fn fetch_one(&mut self, state: &Mvcc, id: i64) -> usize {
         let Some(watch) = self.watches.get_mut(&id) else { return 0 };
+        // A mark comes after its commit, and while the state is held there is no other: it has what is marked.
         let Some(marked) = watch.slot.take() else { return 0 };
         // Nothing below the mark concerns this watch, however old the last thing is that did.
         let from = watch.next.max(marked);
-        let (answer, current, compacted) = {
-            let state = self.shared.state();
-            (state.events(&watch.filter, from), state.revision(), state.compact_revision())
-        };
-        let Ok(found) = answer else {
-            self.compacted(id, current, compacted);
+        let current = state.revision();
+        let Ok(found) = state.events(&watch.filter, from) else {
+            self.compacted(id, current, state.compact_revision());
             return 0;
         };
         watch.next = found.next;
