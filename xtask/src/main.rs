@@ -36,6 +36,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
     --build                       also a clean release build
     --keep                        leaves the lab `bench` running
   cargo xtask bench store       the embedded store beside Debian's etcd, under the same load on this host
+  cargo xtask bench soak [MINUTES]  the embedded store under everything at once, 10 minutes long: flat memory and disk
   cargo xtask help              this text
 ";
 
@@ -68,6 +69,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["bench", "flow", options @ ..] => bench::run(bench::What::Flow, &bench::Options::parse(options)?),
         ["bench", "api", options @ ..] => bench::run(bench::What::Api, &bench::Options::parse(options)?),
         ["bench", "store"] => bench::store(),
+        ["bench", "soak"] => bench::soak("10"),
+        ["bench", "soak", minutes] => bench::soak(minutes),
         _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
+use flota_mvcc::Retention;
 use flota_store::{Listen, Store, StoreConfig};
 use mimalloc::MiMalloc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,14 @@ struct Options {
     /// Where to listen: http://ADDRESS:PORT and unix://PATH, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "http://127.0.0.1:2379", value_parser = parse_listen)]
     listen_client_urls: Vec<Listen>,
+    /// History younger than so many seconds is kept, as `30s`; without it the store's default.
+    #[arg(long, value_parser = parse_seconds)]
+    auto_compaction_retention: Option<u64>,
+}
+
+fn parse_seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.strip_suffix('s').ok_or("it does not end with `s`")?;
+    seconds.parse().map_err(|error| format!("`{seconds}`: {error}"))
 }
 
 fn parse_listen(url: &str) -> Result<Listen, String> {
@@ -36,7 +45,10 @@ fn parse_listen(url: &str) -> Result<Listen, String> {
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let options = Options::parse();
-    let config = StoreConfig::new(options.data_dir, options.listen_client_urls);
+    let mut config = StoreConfig::new(options.data_dir, options.listen_client_urls);
+    if let Some(seconds) = options.auto_compaction_retention {
+        config.limits.retention = Retention { age: seconds * 1000, revisions: 0 };
+    }
     let store = match Store::open(config).await {
         Ok(store) => store,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench flow|api|store`: the budgets, measured with the release programs; but for the store, on lab machines.
+//! `cargo xtask bench flow|api|store|soak`: the budgets, measured with the release programs; but for the store, on lab machines.
 //!
 //! Prints `name value unit` lines to standard output, each after a comment line with its budget; all else goes to
 //! standard error.
@@ -6,12 +6,13 @@
 mod api;
 mod daemon;
 mod figures;
+mod soak;
 mod store;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::lab::{FIRST, Lab};
 use crate::packages;
@@ -77,6 +78,13 @@ pub fn store() -> Result<()> {
     packages::ensure(&[packages::BUILD, packages::TEST])?;
     host()?;
     store::measure(STORE_ROUNDS)
+}
+
+/// Loads the store for so many minutes; needs neither root nor a lab.
+pub fn soak(minutes: &str) -> Result<()> {
+    packages::ensure(&[packages::BUILD])?;
+    host()?;
+    soak::measure(minutes.parse().with_context(|| format!("`{minutes}` is no number of minutes"))?)
 }
 
 /// Measures everything, and takes the lab away again, also after an error.

@@ -55,15 +55,14 @@ const ROWS: &[Row] = &[
 
 /// Which server is measured.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
+pub(super) enum Side {
     Etcd,
     Ours,
 }
 
 /// Measures in rounds and prints the medians and their ratios.
 pub fn measure(rounds: usize) -> Result<()> {
-    shell::run(&mut cargo(["build", "--release", "-p", "flota-store", "--example", "store", "--example", "load"]))?;
-    let bench = Bench { programs: target_dir()?.join("release/examples"), scratch: target_dir()?.join("bench-store") };
+    let bench = Bench::build(&["store", "load"])?;
     let mut figures = Table::default();
     for round in 1..=rounds {
         for side in [Side::Etcd, Side::Ours] {
@@ -92,16 +91,24 @@ impl Side {
 type Measured = Vec<(&'static str, f64)>;
 
 /// Where the programs are, and a place for their data.
-struct Bench {
+pub(super) struct Bench {
     programs: PathBuf,
     scratch: PathBuf,
 }
 
 impl Bench {
+    /// Builds the store's examples.
+    pub(super) fn build(examples: &[&str]) -> Result<Bench> {
+        let mut build = cargo(["build", "--release", "-p", "flota-store"]);
+        build.args(examples.iter().flat_map(|example| ["--example", example]));
+        shell::run(&mut build)?;
+        Ok(Bench { programs: target_dir()?.join("release/examples"), scratch: target_dir()?.join("bench-store") })
+    }
+
     /// Requests of all kinds to a server that began empty.
     fn requests(&self, side: Side) -> Result<Measured> {
         self.clear()?;
-        let (server, start) = self.start(side)?;
+        let (server, start) = self.start(side, &[])?;
         let put_1 = self.load(&server, "put --clients 1 --count 4000")?;
         // As many connections as etcd's own recipe for its benchmark has for so many clients.
         let before = server.cpu_seconds()?;
@@ -129,15 +136,15 @@ impl Bench {
     /// What a server with many keys takes.
     fn large(&self, side: Side) -> Result<Measured> {
         self.clear()?;
-        let (server, _) = self.start(side)?;
+        let (server, _) = self.start(side, &[])?;
         self.load(&server, &format!("put --clients 64 --connections 7 --count {KEYS} --keys {KEYS}"))?;
-        let (memory, disk) = (server.memory_bytes()?, disk_bytes(&self.scratch.join("data"))?);
+        let (memory, disk) = (server.memory_bytes()?, self.disk_bytes()?);
         let scan = self.load(&server, "scan")?;
         if scan["keys"].to_string() != KEYS {
             bail!("{} has {} keys instead of {KEYS}", side.name(), scan["keys"]);
         }
         drop(server);
-        let (server, start) = self.start(side)?;
+        let (server, start) = self.start(side, &[])?;
         drop(server);
         Ok(vec![
             ("memory_100k_keys", memory as f64 / 1e6),
@@ -149,21 +156,22 @@ impl Bench {
     }
 
     /// Starts a server on the data that is there; also tells how many milliseconds it took until it answered.
-    fn start(&self, side: Side) -> Result<(Server, f64)> {
+    pub(super) fn start(&self, side: Side, flags: &[&str]) -> Result<(Server, f64)> {
         let (endpoint, peer) = (free_address()?, free_address()?);
         let mut command = match side {
             Side::Etcd => Command::new("/usr/bin/etcd"),
             Side::Ours => Command::new(self.programs.join("store")),
         };
         command.arg("--data-dir").arg(self.scratch.join("data"));
-        command.args(["--listen-client-urls", &format!("http://{endpoint}")]);
+        command.args(["--listen-client-urls", &format!("http://{endpoint}")]).args(flags);
         if side == Side::Etcd {
             let peer = format!("http://{peer}");
             command.args(["--advertise-client-urls", &format!("http://{endpoint}"), "--log-level", "error"]);
             command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
             command.args(["--initial-cluster", &format!("default={peer}")]);
         }
-        let waiter = self.loader(&endpoint, "ready").stdout(Stdio::piped()).spawn().context("can't run the load")?;
+        let waiter =
+            self.client("load", &endpoint, "ready").stdout(Stdio::piped()).spawn().context("can't run the load")?;
         let began = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let log = std::fs::File::create(self.scratch.join("log"))?;
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
@@ -179,16 +187,22 @@ impl Bench {
     }
 
     fn load(&self, server: &Server, words: &str) -> Result<BTreeMap<String, f64>> {
-        parse(&capture(&mut self.loader(&server.endpoint, words))?)
+        parse(&capture(&mut self.client("load", &server.endpoint, words))?)
     }
 
-    fn loader(&self, endpoint: &str, words: &str) -> Command {
-        let mut command = Command::new(self.programs.join("load"));
+    /// A client of the server.
+    pub(super) fn client(&self, program: &str, endpoint: &str, words: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
         command.args(["--endpoint", endpoint]).args(words.split(' '));
         command
     }
 
-    fn clear(&self) -> Result<()> {
+    /// Bytes that the data take.
+    pub(super) fn disk_bytes(&self) -> Result<u64> {
+        disk_bytes(&self.scratch.join("data"))
+    }
+
+    pub(super) fn clear(&self) -> Result<()> {
         match std::fs::remove_dir_all(&self.scratch) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -198,9 +212,9 @@ impl Bench {
 }
 
 /// A server of our own, killed with this value: what it has answered is on disk.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    endpoint: String,
+    pub(super) endpoint: String,
 }
 
 impl Server {
@@ -211,7 +225,7 @@ impl Server {
     }
 
     /// Memory that is there for the process, with the pages that it maps from files.
-    fn memory_bytes(&self) -> Result<u64> {
+    pub(super) fn memory_bytes(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
@@ -231,12 +245,15 @@ fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// Bytes that the files take, holes not counted.
+/// Bytes that the files take, holes not counted. One that is gone by the time it is looked at takes none.
 fn disk_bytes(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }
     Ok(bytes)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, PutOptions, WatchOptions};
+use flota_mvcc::Retention;
 
 use crate::support::*;
 
@@ -53,5 +54,49 @@ async fn a_long_log_is_replaced_and_history_after_the_compaction_stays() {
     }
     client.lease_revoke(5).await.unwrap();
     assert_eq!(client.get("kept", None).await.unwrap().count(), 0);
+    store.close().await;
+}
+
+/// Bytes of the values of the next test, and how many of them are written.
+const VALUE: usize = 16 << 10;
+const WRITES: usize = 16_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_written_over_and_over_take_no_more_room_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.retention = Retention { age: 0, revisions: 100 };
+    let store = Served::open(config).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for key in 0..16 {
+        let mut client = store.client().await;
+        writers.spawn(async move {
+            for _ in 0..WRITES / 16 {
+                client.put(format!("key-{key}"), vec![b'x'; VALUE], None).await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = writers.join_next().await {
+        ended.unwrap();
+    }
+    // What is over is freed with the writes that come after it, not by the end of the loop above.
+    let mut client = store.client().await;
+    let written = (WRITES * VALUE) as i64;
+    soon(async {
+        loop {
+            client.put("key-0", vec![b'x'; VALUE], None).await.unwrap();
+            let status = client.status().await.unwrap();
+            if status.raft_used_db_size() < written / 8 && status.db_size() < written / 3 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let mut bytes = 0;
+    for name in names(dir.path()) {
+        bytes += std::fs::metadata(dir.path().join(name)).map_or(0, |file| file.len());
+    }
+    assert!(bytes < written as u64 / 3, "{bytes} bytes of files are left of {written} that were written");
     store.close().await;
 }
