@@ -1,12 +1,11 @@
 //! What `load` and `start` share: submit what is new, set the desired state, wait.
 
 use flota_api::{Client, v1::DesiredState};
-use futures_util::{StreamExt, stream};
 
 use crate::{
     analyze,
     cli::{ActArgs, Format},
-    context::{Context, MAX_AT_ONCE},
+    context::Context,
     exit::Exit,
     failure::Failure,
     judge::Goal,
@@ -43,15 +42,13 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
     units::submit(context, &planned, place.state).await?;
     let mut awaited = Vec::new();
     let tells_of_submit = context.style == Style::Fleetctl && arguments.print.output == Format::Text;
-    let client = context.client.clone();
-    let requests = planned.into_iter().map(|unit| set_desired(&client, unit, &place));
-    let mut requests = stream::iter(requests).buffered(MAX_AT_ONCE);
-    while let Some((unit, result)) = requests.next().await {
+    // One after the other: where units exclude each other, the one that was named first is placed first.
+    for unit in planned {
         // fleetctl tells of the submit before it goes on.
         if tells_of_submit && matches!(unit.action, Action::Create(_)) {
             context.printer.line(&format!("Unit {} inactive", unit.name))?;
         }
-        result?;
+        set_desired(&context.client, &unit, &place).await?;
         if unit.global || arguments.block.no_block {
             report::triggered(context, place.verb, &unit.name, unit.global, arguments.print)?;
         } else {
@@ -64,17 +61,13 @@ pub async fn place(context: &mut Context<'_, '_>, arguments: &ActArgs, place: Pl
     Ok(wait(context, place.goal, awaited, arguments.block, Told::Results(arguments.print)).await?.exit)
 }
 
-async fn set_desired(client: &Client, unit: Planned, place: &Place) -> (Planned, Result<(), Failure>) {
-    let is_so = match unit.action {
+async fn set_desired(client: &Client, unit: &Planned, place: &Place) -> Result<(), Failure> {
+    match unit.action {
         // Its desired state came with the file.
-        Action::Replace(_) => true,
-        Action::Keep => unit.desired == Some(place.state),
-        Action::Create(_) => false,
-    };
-    if is_so {
-        return (unit, Ok(()));
+        Action::Replace(_) => return Ok(()),
+        Action::Keep if unit.desired == Some(place.state) => return Ok(()),
+        Action::Create(_) | Action::Keep => {}
     }
     let what = format!("Error {}ing units: unit {}", place.verb, unit.name);
-    let result = client.set_desired(unit.name.as_str(), place.state).await;
-    (unit, result.map_err(|error| Failure::request(&what, &error)))
+    client.set_desired(unit.name.as_str(), place.state).await.map_err(|error| Failure::request(&what, &error))
 }
