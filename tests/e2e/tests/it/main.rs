@@ -15,6 +15,7 @@ mod never_kill;
 mod power;
 mod registrations;
 mod store;
+mod store_moves;
 mod trust;
 mod unit_types;
 mod verbs;
