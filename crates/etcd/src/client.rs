@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 
 use crate::config::Way;
-use crate::{ClientConfig, EtcdError};
+use crate::{Access, ClientConfig, EtcdError};
 
 /// Longest wait for the answer to one call.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a read is sent, where the store has several members.
 const MAX_READS: u32 = 3;
 /// Keys read by one call; a larger range is read page by page, all at one revision.
-const PAGE_KEYS: i64 = 100;
+pub(crate) const PAGE_KEYS: i64 = 100;
 /// Largest answer taken in: a page of values at etcd's own limit of 1.5 MiB each.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 160 << 20;
 
@@ -51,12 +51,29 @@ pub struct StoreClient {
 impl StoreClient {
     /// Prepares a connection; nothing is sent before the first call.
     pub async fn new(config: &ClientConfig) -> Result<StoreClient, EtcdError> {
-        let (channel, several) = match config.way()? {
+        StoreClient::on(config.way()?, None).await
+    }
+
+    /// Prepares a connection to a store that is not Flota's own. With a user it logs in at once; the store may end what that
+    /// gives, and then refuses calls until a new client is made.
+    pub async fn guest(endpoints: &[String], access: &Access) -> Result<StoreClient, EtcdError> {
+        let way = access.way(endpoints)?;
+        match tokio::time::timeout(CALL_TIMEOUT, StoreClient::on(way, access.user.clone())).await {
+            Ok(client) => client,
+            Err(_) => Err(EtcdError::Timeout { limit: CALL_TIMEOUT }),
+        }
+    }
+
+    async fn on(way: Way, user: Option<(String, String)>) -> Result<StoreClient, EtcdError> {
+        let (channel, several) = match way {
             Way::One(channel) => (etcd_client::Channel::Tonic(channel), false),
             Way::Several(members) => (etcd_client::Channel::Custom(BoxCloneSyncService::new(members)), true),
         };
         // A member without a leader then refuses at once, and ends its watches, instead of being silent.
-        let options = ConnectOptions::new().with_require_leader(true);
+        let mut options = ConnectOptions::new().with_require_leader(true);
+        if let Some((name, password)) = user {
+            options = options.with_user(name, password);
+        }
         Ok(StoreClient { client: Client::from_channel(channel, Some(options)).await?, several })
     }
 
@@ -114,7 +131,7 @@ impl StoreClient {
         Ok(if response.succeeded() { Committed::Yes(revision) } else { Committed::No })
     }
 
-    async fn page(&self, key: &str, options: GetOptions) -> Result<(i64, Vec<KeyValue>, bool), EtcdError> {
+    pub(crate) async fn page(&self, key: &str, options: GetOptions) -> Result<(i64, Vec<KeyValue>, bool), EtcdError> {
         let mut kv = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES);
         let deadline = Instant::now() + CALL_TIMEOUT;
         let mut sent = 0;

@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PROBE_INTERVAL: Duration = Duration::from_secs(6);
 /// A probe that is not answered for so long ends the connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Whom Debian trusts (package ca-certificates).
+const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The certificates of this machine, PEM.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,37 +58,67 @@ impl ClientConfig {
 
     /// The way to the store; nothing is sent before the first call.
     pub(crate) fn way(&self) -> Result<Way, EtcdError> {
-        let endpoints = self.endpoints.iter().map(|text| Ok((text.clone(), self.endpoint(text)?)));
-        let endpoints = endpoints.collect::<Result<Vec<_>, EtcdError>>()?;
-        match endpoints.as_slice() {
-            [] => Err(EtcdError::Endpoint { endpoint: String::new() }),
-            [(_, only)] => Ok(Way::One(only.connect_lazy())),
-            _ => Ok(Way::Several(Members::new(endpoints))),
-        }
-    }
-
-    fn endpoint(&self, text: &str) -> Result<Endpoint, EtcdError> {
-        let wrong = || EtcdError::Endpoint { endpoint: text.to_owned() };
-        let known = ["http://", "https://", "unix:/"].iter().any(|scheme| text.starts_with(scheme));
-        if !known {
-            return Err(wrong());
-        }
-        let mut endpoint = Endpoint::from_shared(text.to_owned())
-            .map_err(|_| wrong())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PROBE_INTERVAL)
-            .keep_alive_timeout(PROBE_TIMEOUT)
-            .keep_alive_while_idle(false);
-        if text.starts_with("https://") {
-            let files = self.tls.as_ref().ok_or_else(|| EtcdError::TlsMissing { endpoint: text.to_owned() })?;
-            let tls = ClientTlsConfig::new()
+        way(&self.endpoints, |endpoint| {
+            let files = self.tls.as_ref().ok_or_else(|| EtcdError::TlsMissing { endpoint: endpoint.to_owned() })?;
+            Ok(ClientTlsConfig::new()
                 .ca_certificate(Certificate::from_pem(read(&files.ca)?))
-                .identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?));
-            endpoint = endpoint.tls_config(tls).map_err(EtcdError::Tls)?;
-        }
-        Ok(endpoint)
+                .identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?)))
+        })
     }
+}
+
+/// What somebody shows to a store that is not Flota's own, and believes it by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Who signs the store's certificate; none: whom the system trusts.
+    pub ca: Option<PathBuf>,
+    /// A certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// A name and a password.
+    pub user: Option<(String, String)>,
+}
+
+impl Access {
+    pub(crate) fn way(&self, endpoints: &[String]) -> Result<Way, EtcdError> {
+        way(endpoints, |_| {
+            let ca = self.ca.as_deref().unwrap_or(Path::new(SYSTEM_CA));
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
+            match &self.identity {
+                Some((cert, key)) => Ok(tls.identity(Identity::from_pem(read(cert)?, read(key)?))),
+                None => Ok(tls),
+            }
+        })
+    }
+}
+
+/// The way to endpoints; `tls` is asked for those that need it.
+fn way(endpoints: &[String], tls: impl Fn(&str) -> Result<ClientTlsConfig, EtcdError>) -> Result<Way, EtcdError> {
+    let endpoints = endpoints.iter().map(|text| Ok((text.clone(), endpoint(text, &tls)?)));
+    let endpoints = endpoints.collect::<Result<Vec<_>, EtcdError>>()?;
+    match endpoints.as_slice() {
+        [] => Err(EtcdError::Endpoint { endpoint: String::new() }),
+        [(_, only)] => Ok(Way::One(only.connect_lazy())),
+        _ => Ok(Way::Several(Members::new(endpoints))),
+    }
+}
+
+fn endpoint(text: &str, tls: impl Fn(&str) -> Result<ClientTlsConfig, EtcdError>) -> Result<Endpoint, EtcdError> {
+    let wrong = || EtcdError::Endpoint { endpoint: text.to_owned() };
+    let known = ["http://", "https://", "unix:/"].iter().any(|scheme| text.starts_with(scheme));
+    if !known {
+        return Err(wrong());
+    }
+    let endpoint = Endpoint::from_shared(text.to_owned())
+        .map_err(|_| wrong())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PROBE_INTERVAL)
+        .keep_alive_timeout(PROBE_TIMEOUT)
+        .keep_alive_while_idle(false);
+    if text.starts_with("https://") {
+        return endpoint.tls_config(tls(text)?).map_err(EtcdError::Tls);
+    }
+    Ok(endpoint)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, EtcdError> {

@@ -6,7 +6,7 @@ use etcd_client::{EventType, WatchOptions, WatchStream};
 use flota_registry::Change;
 
 use crate::client::{CALL_TIMEOUT, MAX_MESSAGE_BYTES, from_wire, prefix_end, within};
-use crate::{EtcdError, StoreClient};
+use crate::{EtcdError, KeyRange, StoreClient};
 
 /// Changes that belong together: all of one revision. Without changes it is the answer to
 /// [`Watch::request_progress`].
@@ -34,6 +34,12 @@ impl StoreClient {
     /// Watches all keys under `prefix` from revision `from` (inclusive) on.
     pub async fn watch_prefix(&self, prefix: &str, from: i64) -> Result<Watch, EtcdError> {
         self.watch(prefix, WatchOptions::new().with_range(prefix_end(prefix)).with_start_revision(from)).await
+    }
+
+    /// Watches all keys of a range from revision `from` (inclusive) on.
+    pub async fn watch_range(&self, range: &KeyRange, from: i64) -> Result<Watch, EtcdError> {
+        let options = WatchOptions::new().with_range(range.end.as_bytes()).with_start_revision(from);
+        self.watch(&range.key, options).await
     }
 
     async fn watch(&self, key: &str, options: WatchOptions) -> Result<Watch, EtcdError> {

@@ -231,6 +231,29 @@ impl Systemd {
         ticket.outcome(job.as_str()).await
     }
 
+    /// Has a unit read its configuration again (`ExecReload=`), and waits for the end of the job. One that does not run, or has no way
+    /// to do so, refuses.
+    pub async fn reload_unit(&self, unit: &str) -> Result<JobOutcome, SystemdError> {
+        let ticket = self.0.sinks.jobs.ticket();
+        let job = self.0.manager.reload_unit(unit, JOB_MODE).await;
+        let job = job.map_err(|e| SystemdError::from_bus("reload", unit, e))?;
+        ticket.outcome(job.as_str()).await
+    }
+
+    /// Stops and starts a unit if it runs, and waits for the end of the job.
+    pub async fn try_restart(&self, unit: &str) -> Result<JobOutcome, SystemdError> {
+        let ticket = self.0.sinks.jobs.ticket();
+        let job = self.0.manager.try_restart_unit(unit, JOB_MODE).await;
+        let job = job.map_err(|e| SystemdError::from_bus("restart", unit, e))?;
+        ticket.outcome(job.as_str()).await
+    }
+
+    /// Sends a signal to the main process of a unit. A unit without one refuses.
+    pub async fn signal_main(&self, unit: &str, signal: i32) -> Result<(), SystemdError> {
+        let killed = self.0.manager.kill_unit(unit, "main", signal).await;
+        killed.map_err(|e| SystemdError::from_bus("signal", unit, e))
+    }
+
     /// Forgets that a unit failed. A unit that is not loaded has nothing to forget.
     pub async fn reset_failed(&self, unit: &str) -> Result<(), SystemdError> {
         let reset = self.0.manager.reset_failed_unit(unit).await;

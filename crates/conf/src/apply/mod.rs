@@ -1,0 +1,17 @@
+//! Files and commands: staged, compared, checked, put in place together, put back, reloaded.
+
+mod command;
+mod commit;
+mod diff;
+mod disk;
+mod journal;
+mod place;
+mod reload;
+mod stage;
+
+pub use command::{CommandOutcome, run_shell};
+pub use commit::{CommitError, Committed, commit, roll_back};
+pub use diff::unified;
+pub use journal::{Journal, JournalError, Owed, default_state_dir};
+pub use reload::{ReloadError, Reloader};
+pub use stage::{Compared, Find, StageError, Staged, compare, stage};

@@ -1,0 +1,141 @@
+//! One group: is it dirty, is it worked on, and since when.
+
+use std::collections::BTreeSet;
+
+use super::{Millis, Policy};
+use crate::keys::Reads;
+use crate::resource::Reload;
+
+/// What the plan has to know of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Whether what is staged has to be checked.
+    pub has_checks: bool,
+    /// What has the files taken, with the least time between two of it.
+    pub reloads: Vec<(Reload, u64)>,
+    /// Whether all files return when one of the reloads fails.
+    pub rollback: bool,
+}
+
+/// How a group is, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// In place, and taken.
+    Ok,
+    /// Something is to be done or under way.
+    Busy,
+    /// The last rendering, check or commit failed.
+    Failed,
+    /// In place, but a reload failed.
+    ReloadFailed,
+}
+
+/// Changes that wait to be rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Burst {
+    first: Millis,
+    last: Millis,
+    /// Not collected but rendered as soon as possible.
+    at_once: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Resting,
+    Rendering,
+    /// Staged; waits for its check, which may wait for others.
+    ToCheck,
+    Checking,
+    /// Staged and good.
+    Ready,
+    /// Its files are being replaced, or put back.
+    Committing,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub spec: GroupSpec,
+    pub phase: Phase,
+    /// What was read by the last rendering.
+    pub reads: Reads,
+    burst: Option<Burst>,
+    /// When it was begun to be rendered the last time.
+    begun: Option<Millis>,
+    failures: u32,
+    retry_at: Option<Millis>,
+    /// Reloads that are to come for its files.
+    pub owes: BTreeSet<Reload>,
+}
+
+impl Group {
+    pub fn new(spec: GroupSpec) -> Group {
+        Group {
+            spec,
+            phase: Phase::Resting,
+            reads: Reads::everything(),
+            burst: None,
+            begun: None,
+            failures: 0,
+            retry_at: None,
+            owes: BTreeSet::new(),
+        }
+    }
+
+    pub fn change(&mut self, now: Millis, policy: &Policy) {
+        // The first change after a quiet time is not waited with.
+        let quiet = self.begun.is_none_or(|begun| begun.plus(policy.quiet) <= now);
+        match &mut self.burst {
+            Some(burst) => burst.last = now,
+            None => self.burst = Some(Burst { first: now, last: now, at_once: quiet }),
+        }
+        if policy.retry {
+            self.retry_at = None;
+        }
+    }
+
+    pub fn change_at_once(&mut self, now: Millis) {
+        self.burst = Some(Burst { first: now, last: now, at_once: true });
+        self.retry_at = None;
+    }
+
+    /// When it is to be rendered, if it is.
+    pub fn due(&self, policy: &Policy) -> Option<Millis> {
+        if self.phase != Phase::Resting {
+            return None;
+        }
+        let of_burst = self.burst.map(|burst| {
+            if burst.at_once { burst.first } else { burst.last.plus(policy.quiet).min(burst.first.plus(policy.max_wait)) }
+        });
+        [of_burst, self.retry_at].into_iter().flatten().min()
+    }
+
+    pub fn begin(&mut self, now: Millis) {
+        self.phase = Phase::Rendering;
+        self.burst = None;
+        self.retry_at = None;
+        self.begun = Some(now);
+    }
+
+    pub fn fail(&mut self, now: Millis, policy: &Policy) {
+        self.phase = Phase::Resting;
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = policy.retry.then(|| now.plus(policy.wait(self.failures)));
+    }
+
+    pub fn succeed(&mut self) {
+        self.phase = Phase::Resting;
+        self.failures = 0;
+    }
+
+    pub fn is_worked_on(&self) -> bool {
+        self.phase != Phase::Resting
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.burst.is_some()
+    }
+}
