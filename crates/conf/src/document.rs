@@ -1,6 +1,7 @@
 //! A TOML file read key by key, so that whatever nobody asked for is an error with its place and the nearest name.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Source<'_> {
 }
 
 /// Parses a file's text.
-pub(crate) fn parse<'a>(source: Source<'a>) -> Result<DeTable<'a>, FileError> {
+pub(crate) fn parse(source: Source<'_>) -> Result<DeTable<'_>, FileError> {
     if source.text.len() > MAX_FILE_BYTES {
         return Err(source.error(&(0..0), format!("more than {MAX_FILE_BYTES} bytes")));
     }
@@ -168,7 +169,7 @@ impl<'a> Table<'a> {
         let Some((name, (at, _, _))) = self.entries.first_key_value() else { return Ok(()) };
         let mut message = format!("{} knows no `{name}`", self.name);
         if let Some(near) = nearest(name, self.asked.iter().copied()) {
-            message.push_str(&format!(", did you mean `{near}`?"));
+            let _ = write!(message, ", did you mean `{near}`?");
         }
         Err(self.source.error(at, message))
     }

@@ -6,13 +6,16 @@
 //! Invariant: [`plan`] decides and does nothing; everything else does and decides nothing.
 //! Invariant: what is rendered together is rendered from one revision.
 
+pub mod apply;
 pub mod backend;
 mod document;
 pub mod functions;
+pub mod group;
 mod inotify;
 pub mod keys;
 pub mod plan;
 pub mod resource;
+pub mod run;
 pub mod settings;
 
 pub use document::{FileError, MAX_FILE_BYTES};

@@ -1,5 +1,6 @@
 //! Commands of people's own: `/bin/sh -c`, with a bound on time and on what they say.
 
+use std::fmt::Write as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ pub async fn run_shell(line: &str, limit: Duration) -> CommandOutcome {
             None
         }
         Err(_) => {
-            output.push_str(&format!("{}killed after {} s", if output.is_empty() { "" } else { "\n" }, limit.as_secs_f32()));
+            let end = if output.is_empty() { "" } else { "\n" };
+            let _ = write!(output, "{end}killed after {} s", limit.as_secs_f32());
             None
         }
     };

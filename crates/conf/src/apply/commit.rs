@@ -93,14 +93,9 @@ pub fn commit(
 }
 
 /// What an earlier commit of the group owes stays owed; of two old files the older one is kept, for it is the last that was taken.
-fn merged(
-    journal: &Journal,
-    resource: &Path,
-    reloads: &BTreeSet<Reload>,
-    kept: &[Kept],
-) -> Result<Owed, JournalError> {
+fn merged(journal: &Journal, resource: &Path, reloads: &BTreeSet<Reload>, kept: &[Kept]) -> Result<Owed, JournalError> {
     let mut owed = journal.read(resource)?.unwrap_or_default();
-    owed.resource = resource.to_owned();
+    resource.clone_into(&mut owed.resource);
     owed.reloads.extend(reloads.iter().cloned());
     for file in kept {
         if owed.kept.iter().any(|older| older.dest == file.dest) {

@@ -100,9 +100,10 @@ fn keeps_order(device: u64) -> bool {
     }
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let name = fs::read_link(format!("/sys/dev/block/{major}:{minor}")).ok();
-    let options = name.as_deref().and_then(Path::file_name).and_then(|name| {
-        fs::read_to_string(Path::new("/proc/fs/ext4").join(name).join("options")).ok()
-    });
+    let options = name
+        .as_deref()
+        .and_then(Path::file_name)
+        .and_then(|name| fs::read_to_string(Path::new("/proc/fs/ext4").join(name).join("options")).ok());
     let keeps = options.is_some_and(|options| {
         let has = |wanted: &str| options.lines().any(|option| option == wanted);
         has("auto_da_alloc") && !has("data=writeback")

@@ -71,8 +71,7 @@ impl Journal {
 
     fn path(&self, resource: &Path) -> PathBuf {
         let hash = Sha1::digest(resource.as_os_str().as_encoded_bytes());
-        let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.directory.join(name + ".json")
+        self.directory.join(format!("{hash:x}.json"))
     }
 
     /// Notes what a group owes; it is on disk when this returns.

@@ -11,6 +11,7 @@ mod stage;
 
 pub use command::{CommandOutcome, run_shell};
 pub use commit::{CommitError, Committed, commit, roll_back};
+pub(crate) use commit::{sync, sync_staged};
 pub use diff::unified;
 pub use journal::{Journal, JournalError, Owed, default_state_dir};
 pub use reload::{ReloadError, Reloader};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use flota_systemd::{JobOutcome, Systemd, SystemdError};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
@@ -37,9 +36,6 @@ pub enum ReloadError {
     /// It took too long.
     #[error("not done within {} s", .0.as_secs_f32())]
     Late(Duration),
-    /// A signal could not be sent.
-    #[error("the signal could not be sent: {0}")]
-    Signal(String),
     /// There is no command that is supervised.
     #[error("there is no supervised command: that is for flota conf exec")]
     NoChild,
@@ -116,18 +112,8 @@ async fn act(systemd: &Systemd, unit: &str, action: UnitAction) -> Result<(), Re
     };
     match outcome {
         JobOutcome::Done => Ok(()),
-        other => Err(ReloadError::Job {
-            action: action.as_str(),
-            unit: unit.to_owned(),
-            outcome: other.as_str().to_owned(),
-        }),
+        other => {
+            Err(ReloadError::Job { action: action.as_str(), unit: unit.to_owned(), outcome: other.as_str().to_owned() })
+        }
     }
-}
-
-/// Sends a signal to a process.
-pub(crate) fn send(pid: u32, signal: i32) -> Result<(), ReloadError> {
-    let wrong = || ReloadError::Signal(format!("{signal} to {pid}"));
-    let signal = Signal::from_named_raw(signal).ok_or_else(wrong)?;
-    let pid = Pid::from_raw(pid.cast_signed()).ok_or_else(wrong)?;
-    kill_process(pid, signal).map_err(|error| ReloadError::Signal(error.to_string()))
 }

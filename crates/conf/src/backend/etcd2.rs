@@ -304,4 +304,3 @@ fn encoded(path: &KeyPath) -> String {
         &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     percent_encoding::utf8_percent_encode(path.as_str(), KEEP).to_string()
 }
-

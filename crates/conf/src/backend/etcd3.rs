@@ -36,14 +36,14 @@ impl Etcd3 {
     }
 
     async fn client(&self) -> Result<StoreClient, SourceError> {
-        let made = self.client.get_or_try_init(|| async { StoreClient::guest(&self.nodes, &self.access).await.map(Client) });
+        let made =
+            self.client.get_or_try_init(|| async { StoreClient::guest(&self.nodes, &self.access).await.map(Client) });
         Ok(made.await.map_err(|error| self.failed(error))?.0.clone())
     }
 
     pub(super) async fn read(&self, roots: &[KeyPath]) -> Result<Snapshot, SourceError> {
         let ranges: Vec<KeyRange> = roots.iter().map(|root| KeyRange::tree(root.as_str())).collect();
-        let (revision, pairs) =
-            self.client().await?.ranges(&ranges).await.map_err(|error| self.failed(error))?;
+        let (revision, pairs) = self.client().await?.ranges(&ranges).await.map_err(|error| self.failed(error))?;
         // A range also holds `/a-b`, which is not below `/a`.
         let wanted = pairs.into_iter().filter(|pair| admits(roots, &pair.key));
         Ok(Snapshot::new(revision, wanted.map(|pair| (pair.key, pair.value))))

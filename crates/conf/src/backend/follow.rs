@@ -63,7 +63,7 @@ impl Source {
         while !feeds.is_closed() {
             let mut followed = Followed::default();
             let ended = match &mut self {
-                Source::Etcd3(etcd) => etcd.follow(&roots, &mut followed, &feeds).await,
+                Source::Etcd3(etcd) => Box::pin(etcd.follow(&roots, &mut followed, &feeds)).await,
                 Source::Etcd2(etcd) => etcd.follow(&roots, &mut followed, &feeds).await,
                 Source::Env => follow_nothing(&self, &roots, &mut followed, &feeds).await,
                 Source::Files(paths, filter) => follow_files(paths, filter, &mut followed, &feeds).await,

@@ -195,22 +195,27 @@ mod tests {
     #[test]
     fn maps_and_lists_are_directories() {
         let found = keys("database:\n  host: 127.0.0.1\n  port: 3306\nupstream:\n  - a\n  - b: 1\n");
-        let wanted = [
-            ("/database/host", "127.0.0.1"),
-            ("/database/port", "3306"),
-            ("/upstream/0", "a"),
-            ("/upstream/1/b", "1"),
-        ];
+        let wanted =
+            [("/database/host", "127.0.0.1"), ("/database/port", "3306"), ("/upstream/0", "a"), ("/upstream/1/b", "1")];
         assert_eq!(found, wanted.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert_eq!(keys("{\"a\": {\"b\": true}}"), [("/a/b".to_owned(), "true".to_owned())]);
     }
 
     #[test]
     fn values_are_written_as_confd_writes_them() {
-        for (text, value) in
-            [("1.50", "1.5"), ("010", "10"), ("0o10", "8"), ("0xff", "255"), ("True", "true"), ("'1.50'", "1.50"), ("null", ""),
-             ("1.2.3", "1.2.3"), ("yes", "yes"), ("\"\"", ""), ("-3", "-3")]
-        {
+        for (text, value) in [
+            ("1.50", "1.5"),
+            ("010", "10"),
+            ("0o10", "8"),
+            ("0xff", "255"),
+            ("True", "true"),
+            ("'1.50'", "1.50"),
+            ("null", ""),
+            ("1.2.3", "1.2.3"),
+            ("yes", "yes"),
+            ("\"\"", ""),
+            ("-3", "-3"),
+        ] {
             assert_eq!(one(text), value, "{text}");
         }
     }
@@ -239,7 +244,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let refs = vec![format!("*a{}", n - 1); 10].join(", ");
-            text.push_str(&format!("a{n}: &a{n} [{refs}]\n"));
+            text += &format!("a{n}: &a{n} [{refs}]\n");
         }
         assert_eq!(flatten(&text).unwrap_err().message, "too many keys");
     }

@@ -27,8 +27,8 @@ pub(super) fn add(functions: &mut Functions) {
         let pretty = serde_json::to_string_pretty(&to_json(&args[0], 0)?);
         pretty.map(Value::from).map_err(|wrong| error(wrong.to_string()))
     });
-    functions.insert("map", Signature::new([]).variadic(Type::Any), |args| dictionary(args));
-    functions.insert("dict", Signature::new([]).variadic(Type::Any), |args| dictionary(args));
+    functions.insert("map", Signature::new([]).variadic(Type::Any), dictionary);
+    functions.insert("dict", Signature::new([]).variadic(Type::Any), dictionary);
     functions.insert("list", Signature::new([]).variadic(Type::Any), |args| Ok(args.to_vec().into()));
     functions.insert("hasKey", Signature::new([Type::Any, Type::Str]), |args| {
         Ok(args[0].as_map().is_some_and(|map| map.get(&utf8(args, 1)).is_some()).into())
@@ -38,7 +38,7 @@ pub(super) fn add(functions: &mut Functions) {
         Ok(keys.unwrap_or_else(Vec::new).into())
     });
     functions.insert("values", Signature::new([Type::Any]), |args| {
-        Ok(args[0].as_map().map(|map| map.entries().values().cloned().collect()).unwrap_or_else(Vec::new).into())
+        Ok(args[0].as_map().map_or_else(Vec::new, |map| map.entries().values().cloned().collect()).into())
     });
     functions.insert("base64Encode", strings(1), |args| Ok(STANDARD.encode(text(args, 0).as_bytes()).into()));
     functions.insert("base64Decode", strings(1), |args| decoded(&text(args, 0)));
@@ -59,7 +59,7 @@ fn choices(functions: &mut Functions) {
 }
 
 fn dictionary(args: &[Value]) -> Result<Value, FuncError> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(error("invalid map call"));
     }
     let mut entries = BTreeMap::new();

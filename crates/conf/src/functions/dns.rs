@@ -51,7 +51,7 @@ impl Service {
 }
 
 impl Object for Service {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "net.SRV"
     }
 

@@ -28,7 +28,8 @@ impl Memo {
             return Ok(known.clone());
         }
         let pairs = view.matching(pattern).map_err(|wrong| error(wrong.to_string()))?;
-        let pairs = pairs.into_iter().map(|(key, value)| Value::Object(Arc::new(KvPair { key: (&*key).into(), value })));
+        let pairs =
+            pairs.into_iter().map(|(key, value)| Value::Object(Arc::new(KvPair { key: (&*key).into(), value })));
         let value = Value::from(List::named(KvPair::LIST, pairs.collect()));
         let mut lists = lists();
         if lists.len() < MAX_MEMOS {

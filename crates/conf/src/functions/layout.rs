@@ -2,24 +2,64 @@
 
 use std::fmt::Write as _;
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 
 /// The months in Go's words.
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 /// The days of the week, from Sunday.
-pub(super) const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// What an example may hold, longer ones before those that they begin with.
 const WORDS: [&str; 32] = [
-    "January", "Jan", "Monday", "Mon", "MST", "2006", "-07:00:00", "-07:00", "-070000", "-0700", "-07", "Z07:00:00", "Z070000",
-    "Z07:00", "Z0700", "Z07", "002", "01", "02", "03", "04", "05", "06", "15", "PM", "pm", "__2", "_2", "1", "2", "3", "4",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "2006",
+    "-07:00:00",
+    "-07:00",
+    "-070000",
+    "-0700",
+    "-07",
+    "Z07:00:00",
+    "Z070000",
+    "Z07:00",
+    "Z0700",
+    "Z07",
+    "002",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "15",
+    "PM",
+    "pm",
+    "__2",
+    "_2",
+    "1",
+    "2",
+    "3",
+    "4",
 ];
 
 /// Go's `time.Time.Format`.
-pub(super) fn format(time: &Zoned, layout: &str) -> String {
+pub(super) fn format(time: &ZonedDateTime, layout: &str) -> String {
     let mut out = String::new();
     let mut rest = layout;
     while let Some(c) = rest.chars().next() {
@@ -55,7 +95,7 @@ fn fraction(rest: &str) -> Option<usize> {
     (!digits[count..].starts_with(|c: char| c.is_ascii_digit())).then_some(count + 1)
 }
 
-fn write_fraction(out: &mut String, time: &Zoned, pattern: &str) {
+fn write_fraction(out: &mut String, time: &ZonedDateTime, pattern: &str) {
     let digits = format!("{:09}", time.subsec_nanosecond());
     let mut digits = &digits[..(pattern.len() - 1).min(9)];
     if pattern.ends_with('9') {
@@ -68,7 +108,7 @@ fn write_fraction(out: &mut String, time: &Zoned, pattern: &str) {
     out.push_str(digits);
 }
 
-fn value(out: &mut String, time: &Zoned, word: &str) {
+fn value(out: &mut String, time: &ZonedDateTime, word: &str) {
     let month = MONTHS[usize::from(time.month() as u8 - 1)];
     let day = WEEKDAYS[usize::from(time.weekday().to_sunday_zero_offset() as u8)];
     let hour12 = match time.hour() % 12 {
@@ -128,7 +168,7 @@ mod tests {
 
     #[track_caller]
     fn check(layout: &str, written: &str) {
-        let time: Zoned = "2009-02-05T21:04:05.012345678+01:00[Europe/Berlin]".parse().unwrap();
+        let time: ZonedDateTime = "2009-02-05T21:04:05.012345678+01:00[Europe/Berlin]".parse().unwrap();
         assert_eq!(format(&time, layout), written, "{layout}");
     }
 

@@ -19,8 +19,8 @@ pub(super) fn add(functions: &mut Functions) {
     of_text(functions, "squote", |text| format!("'{text}'"));
     of_text(functions, "nospace", |text| text.chars().filter(|c| !c.is_whitespace()).collect());
     functions.insert("contains", strings(2), |args| Ok(utf8(args, 0).contains(&utf8(args, 1)).into()));
-    functions.insert("trimSuffix", strings(2), |args| trimmed(args, |text, rest| text.strip_suffix(rest)));
-    functions.insert("trimPrefix", strings(2), |args| trimmed(args, |text, rest| text.strip_prefix(rest)));
+    functions.insert("trimSuffix", strings(2), |args| Ok(trimmed(args, |text, rest| text.strip_suffix(rest))));
+    functions.insert("trimPrefix", strings(2), |args| Ok(trimmed(args, |text, rest| text.strip_prefix(rest))));
     functions.insert("split", strings(2), |args| Ok(list(split(&utf8(args, 0), &utf8(args, 1)))));
     functions.insert("join", Signature::new([Type::list(Type::Str), Type::Str]), |args| {
         let texts: Vec<String> = texts(args, 0).iter().map(|text| text.lossy().into_owned()).collect();
@@ -90,12 +90,9 @@ fn same_kind(like: &Value, items: Vec<Value>) -> Value {
     }
 }
 
-fn trimmed(
-    args: &[Value],
-    strip: for<'t> fn(&'t str, &str) -> Option<&'t str>,
-) -> Result<Value, flota_gotemplate::FuncError> {
+fn trimmed(args: &[Value], strip: for<'t> fn(&'t str, &str) -> Option<&'t str>) -> Value {
     let (whole, rest) = (utf8(args, 0), utf8(args, 1));
-    Ok(strip(&whole, &rest).map_or_else(|| text(args, 0).into(), Value::from))
+    strip(&whole, &rest).map_or_else(|| text(args, 0).into(), Value::from)
 }
 
 /// Go's `strings.Split`: an empty separator gives the characters.

@@ -25,7 +25,6 @@ pub(super) fn add(functions: &mut Functions) {
     functions.insert("hostname", Signature::new([]), |_| {
         Ok(rustix::system::uname().nodename().to_string_lossy().into_owned().into())
     });
-    functions.insert("datetime", Signature::new([]), |_| {
-        Ok(Value::Object(Arc::new(Moment(jiff::Zoned::now()))))
-    });
+    functions
+        .insert("datetime", Signature::new([]), |_| Ok(Value::Object(Arc::new(Moment(jiff::ZonedDateTime::now())))));
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use flota_gotemplate::{FuncError, Function, Object, Signature, Type, Value};
-use jiff::{Span, Zoned, tz::TimeZone};
+use jiff::{Span, ZonedDateTime, tz::TimeZone};
 
 use super::arguments::{int, utf8};
 use super::layout::{MONTHS, WEEKDAYS, format};
 
 /// A `time.Time`.
 #[derive(Debug, Clone)]
-pub(super) struct Moment(pub Zoned);
+pub(super) struct Moment(pub ZonedDateTime);
 
 impl Moment {
     fn number(&self, name: &str) -> Option<i64> {
@@ -30,14 +30,10 @@ impl Moment {
             _ => return None,
         })
     }
-
-    fn same_time(&self, other: Zoned) -> Value {
-        Value::Object(Arc::new(Moment(other)))
-    }
 }
 
 impl Object for Moment {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "time.Time"
     }
 
@@ -49,17 +45,19 @@ impl Object for Moment {
         }
         let time = self.clone();
         match name {
-            "Format" => Some(Function::new(Signature::new([Type::Str]), move |args| {
-                Ok(format(&time.0, &utf8(args, 0)).into())
-            })),
+            "Format" => {
+                Some(Function::new(Signature::new([Type::Str]), move |args| Ok(format(&time.0, &utf8(args, 0)).into())))
+            }
             "String" => constant(self.display()?.into()),
-            "Month" => constant(Value::Object(Arc::new(Name("time.Month", MONTHS[usize::from(self.0.month() as u8 - 1)])))),
+            "Month" => {
+                constant(Value::Object(Arc::new(Name("time.Month", MONTHS[usize::from(self.0.month() as u8 - 1)]))))
+            }
             "Weekday" => {
                 let day = self.0.weekday().to_sunday_zero_offset();
                 constant(Value::Object(Arc::new(Name("time.Weekday", WEEKDAYS[usize::from(day as u8)]))))
             }
-            "UTC" => constant(self.same_time(self.0.with_time_zone(TimeZone::UTC))),
-            "Local" => constant(self.same_time(self.0.with_time_zone(TimeZone::system()))),
+            "UTC" => constant(moment(self.0.with_time_zone(TimeZone::UTC))),
+            "Local" => constant(moment(self.0.with_time_zone(TimeZone::system()))),
             "AddDate" => Some(Function::new(Signature::new([Type::Int, Type::Int, Type::Int]), move |args| {
                 later(&time, int(args, 0), int(args, 1), int(args, 2))
             })),
@@ -73,11 +71,15 @@ impl Object for Moment {
     }
 }
 
+fn moment(time: ZonedDateTime) -> Value {
+    Value::Object(Arc::new(Moment(time)))
+}
+
 fn later(time: &Moment, years: i64, months: i64, days: i64) -> Result<Value, FuncError> {
     let out = || FuncError::new("the date is out of range");
     let span = Span::new().try_years(years).and_then(|span| span.try_months(months));
     let span = span.and_then(|span| span.try_days(days)).map_err(|_| out())?;
-    Ok(time.same_time(time.0.checked_add(span).map_err(|_| out())?))
+    Ok(moment(time.0.checked_add(span).map_err(|_| out())?))
 }
 
 /// A number that prints as a name.

@@ -111,7 +111,11 @@ mod tests {
             ("../a", "../a", "a", ".."),
             ("/a/./b/..", "/a", "..", "/a/b"),
         ] {
-            assert_eq!((clean(path).as_str(), base(path).as_str(), dir(path).as_str()), (cleaned, last, above), "{path}");
+            assert_eq!(
+                (clean(path).as_str(), base(path).as_str(), dir(path).as_str()),
+                (cleaned, last, above),
+                "{path}"
+            );
         }
     }
 

@@ -78,9 +78,15 @@ mod tests {
         reads.add(Read::Key("/a/b".into()));
         reads.add(Read::Pattern("/up/*".into()));
         reads.add(Read::Below(KeyPath::new("/tree")));
-        for (key, counts) in
-            [("/a/b", true), ("/a", false), ("/a/b/c", false), ("/up/x", true), ("/up/x/y", false), ("/tree/x/y", true), ("/treex", false)]
-        {
+        for (key, counts) in [
+            ("/a/b", true),
+            ("/a", false),
+            ("/a/b/c", false),
+            ("/up/x", true),
+            ("/up/x/y", false),
+            ("/tree/x/y", true),
+            ("/treex", false),
+        ] {
             assert_eq!(reads.affected_by(key), counts, "{key}");
         }
         assert!(Reads::everything().affected_by("/any"));

@@ -21,10 +21,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// From pairs in any order; of two keys that are the same when cleaned, the last one counts.
-    pub fn new<K: AsRef<str>, V: Into<Str>>(
-        revision: i64,
-        pairs: impl IntoIterator<Item = (K, V)>,
-    ) -> Snapshot {
+    pub fn new<K: AsRef<str>, V: Into<Str>>(revision: i64, pairs: impl IntoIterator<Item = (K, V)>) -> Snapshot {
         let mut snapshot = Snapshot { revision, pairs: BTreeMap::new() };
         for (key, value) in pairs {
             snapshot.put(key.as_ref(), value.into());
@@ -85,17 +82,14 @@ impl Snapshot {
     pub fn differences(&self, other: &Snapshot) -> Vec<String> {
         let gone = other.pairs.keys().filter(|key| !self.pairs.contains_key(*key));
         let new = self.pairs.iter().filter(|(key, value)| other.pairs.get(*key) != Some(value)).map(|(key, _)| key);
-        new.chain(gone).map(|key| key.to_string()).collect()
+        new.chain(gone).map(std::string::ToString::to_string).collect()
     }
 }
 
 /// Most keys are clean already, and are then copied once.
 fn cleaned(key: &str) -> Arc<str> {
-    let clean = key.len() > 1
-        && key.starts_with('/')
-        && !key.ends_with('/')
-        && !key.contains("//")
-        && !key.contains("/.");
+    let clean =
+        key.len() > 1 && key.starts_with('/') && !key.ends_with('/') && !key.contains("//") && !key.contains("/.");
     if clean { key.into() } else { KeyPath::new(key).as_str().into() }
 }
 

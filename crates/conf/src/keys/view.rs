@@ -141,9 +141,7 @@ impl View {
     pub fn all(&self) -> Vec<(Arc<str>, Str)> {
         self.scope.roots().into_iter().for_each(|root| self.note(Read::Below(root)));
         let pairs = self.snapshot.at_and_below(&self.scope.prefix).filter(|(key, _)| self.scope.admits(key));
-        pairs
-            .filter_map(|(key, value)| Some((Arc::from(self.scope.prefix.strip(key)?), value.clone())))
-            .collect()
+        pairs.filter_map(|(key, value)| Some((Arc::from(self.scope.prefix.strip(key)?), value.clone()))).collect()
     }
 
     /// The pattern over the store's own keys; what is special in the prefix is not so there.

@@ -104,7 +104,11 @@ impl Group {
             return None;
         }
         let of_burst = self.burst.map(|burst| {
-            if burst.at_once { burst.first } else { burst.last.plus(policy.quiet).min(burst.first.plus(policy.max_wait)) }
+            if burst.at_once {
+                burst.first
+            } else {
+                burst.last.plus(policy.quiet).min(burst.first.plus(policy.max_wait))
+            }
         });
         [of_burst, self.retry_at].into_iter().flatten().min()
     }

@@ -68,7 +68,8 @@ impl Planner {
         }
         let groups = self.groups.iter().filter_map(|group| group.due(&self.policy));
         // One that waits for a group begins with that group's next event.
-        let reloads = self.reloads.iter().filter(|(_, state)| !self.is_held(state)).filter_map(|(_, state)| state.due());
+        let reloads =
+            self.reloads.iter().filter(|(_, state)| !self.is_held(state)).filter_map(|(_, state)| state.due());
         groups.chain(reloads).min()
     }
 
@@ -262,7 +263,11 @@ impl Planner {
         state.owed_by.iter().next().is_some()
             && self.groups.iter().any(|group| {
                 group.is_worked_on()
-                    && group.spec.reloads.iter().any(|(reload, _)| self.reloads.get(reload).is_some_and(|other| std::ptr::eq(other, state)))
+                    && group
+                        .spec
+                        .reloads
+                        .iter()
+                        .any(|(reload, _)| self.reloads.get(reload).is_some_and(|other| std::ptr::eq(other, state)))
             })
     }
 }

@@ -30,7 +30,14 @@ struct Driver {
 
 impl Driver {
     fn new(specs: Vec<GroupSpec>) -> Driver {
-        Driver { planner: Planner::new(Policy::default(), specs), now: 0, log: Vec::new(), reload_ok: true, check_ok: true, staged: true }
+        Driver {
+            planner: Planner::new(Policy::default(), specs),
+            now: 0,
+            log: Vec::new(),
+            reload_ok: true,
+            check_ok: true,
+            staged: true,
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -104,7 +111,8 @@ impl Driver {
 fn all_groups_of_a_start_commit_together_and_each_reload_runs_once() {
     let mut driver = Driver::new(vec![spec(&["a"]), spec(&["a"]), spec(&["b"]), spec(&[])]);
     driver.event(Event::Everything);
-    let wanted = ["render 0,1,2,3", "commit 0,1,2,3", "settle 3", "reload a", "reload b", "settle 0", "settle 1", "settle 2"];
+    let wanted =
+        ["render 0,1,2,3", "commit 0,1,2,3", "settle 3", "reload a", "reload b", "settle 0", "settle 1", "settle 2"];
     assert_eq!(driver.told(), wanted);
     assert!(driver.planner.is_idle());
 }

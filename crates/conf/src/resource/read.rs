@@ -241,10 +241,8 @@ mod tests {
 
     #[test]
     fn a_resource_of_confds_is_read_as_it_was() {
-        let output = one(
-            "keys = [\"/db\", \"upstream/\"]\nprefix = \"prod\"\nmode = \"0600\"\nuid = 0\ngid = 0\n\
-             check_cmd = \"true {{.src}}\"\nreload_cmd = \"true\"",
-        );
+        let output = one("keys = [\"/db\", \"upstream/\"]\nprefix = \"prod\"\nmode = \"0600\"\nuid = 0\ngid = 0\n\
+             check_cmd = \"true {{.src}}\"\nreload_cmd = \"true\"");
         let output = output.unwrap();
         assert_eq!(output.keys, [KeyPath::new("/db"), KeyPath::new("/upstream")]);
         assert_eq!(output.prefix, KeyPath::new("/prod"));

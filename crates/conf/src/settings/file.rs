@@ -7,8 +7,18 @@ use crate::document::{FileError, Source, Table, parse};
 
 /// What backends that are not offered would read.
 const UNUSED: [&str; 12] = [
-    "auth_token", "auth_type", "app_id", "user_id", "role_id", "secret_id", "path", "table", "separator", "role",
-    "client_insecure", "secret_keyring",
+    "auth_token",
+    "auth_type",
+    "app_id",
+    "user_id",
+    "role_id",
+    "secret_id",
+    "path",
+    "table",
+    "separator",
+    "role",
+    "client_insecure",
+    "secret_keyring",
 ];
 
 /// Reads the text of `confd.toml`. Both spellings of confd's are known: `log-level` and `log_level`.
@@ -17,9 +27,8 @@ pub fn from_file(path: &Path, text: &str) -> Result<Layer, FileError> {
     let parsed = parse(source)?;
     let mut table = Table::new(source, "confd.toml", &parsed)?;
     let text = |table: &mut Table<'_>, name| table.string(name).map(|found| found.map(|located| located.value));
-    let file = |table: &mut Table<'_>, name| {
-        table.string(name).map(|found| found.map(|located| PathBuf::from(located.value)))
-    };
+    let file =
+        |table: &mut Table<'_>, name| table.string(name).map(|found| found.map(|located| PathBuf::from(located.value)));
     let interval = match table.integer("interval")? {
         None => None,
         Some(seconds) => match u64::try_from(seconds.value) {

@@ -13,7 +13,9 @@ const INTERVAL: u64 = 600;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// A backend that Flota does not speak.
-    #[error("backend `{0}` is not offered: Flota reads etcd v3 (etcdv3), etcd v2 (etcd with http:// nodes), env and file")]
+    #[error(
+        "backend `{0}` is not offered: Flota reads etcd v3 (etcdv3), etcd v2 (etcd with http:// nodes), env and file"
+    )]
     Refused(String),
     /// No backend at all.
     #[error("there is no backend `{0}`: it is one of etcd, etcdv3, env, file")]
@@ -280,11 +282,8 @@ mod tests {
 
     #[test]
     fn a_domain_becomes_the_record_of_its_backend() {
-        let layer = Layer {
-            backend: Some("etcdv3".into()),
-            srv_domain: Some("example.net".into()),
-            ..Layer::default()
-        };
+        let layer =
+            Layer { backend: Some("etcdv3".into()), srv_domain: Some("example.net".into()), ..Layer::default() };
         assert_eq!(Settings::new(layer).unwrap().srv_record.as_deref(), Some("_etcdv3._tcp.example.net."));
     }
 

@@ -175,7 +175,30 @@ impl Manager {
         Ok(job_path(self.0.queue_job(name, Verb::Restart).await))
     }
 
+    async fn try_restart_unit(&self, name: &str, mode: &str) -> Result<OwnedObjectPath, Refusal> {
+        only(mode == "replace", "mode replace")?;
+        self.0.record(format!("try-restart {name}"));
+        self.require(name)?;
+        Ok(job_path(self.0.queue_job(name, Verb::Restart).await))
+    }
+
+    async fn reload_unit(&self, name: &str, mode: &str) -> Result<OwnedObjectPath, Refusal> {
+        only(mode == "replace", "mode replace")?;
+        self.0.record(format!("reload {name}"));
+        self.require(name)?;
+        // Only a unit that runs can be told anything.
+        let active = self.0.world().loaded.get(name).map(|unit| unit.active);
+        match active {
+            Some("active") => Ok(job_path(self.0.queue_job(name, Verb::Start).await)),
+            _ => Err(Refusal::NoSuchUnit(format!("Job type reload is not applicable for unit {name}."))),
+        }
+    }
+
     async fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> Result<(), Refusal> {
+        if whom == "main" {
+            self.0.record(format!("signal {signal} to {name}"));
+            return self.require(name);
+        }
         only(whom == "all" && signal == 9, "SIGKILL to all of a unit's processes")?;
         self.0.record(format!("kill {name}"));
         if !self.0.world().loaded.contains_key(name) {
