@@ -38,6 +38,7 @@ pub const TEST: &[Package] = &[
     Package { name: "etcd-client", why: "Debian's etcdctl must work with the embedded store" },
     Package { name: "etcd-server", why: "Debian's etcd must start from the embedded store's backups" },
     Package { name: "curl", why: "Debian's etcd and the embedded store are asked the same with it" },
+    Package { name: "golang-go", why: "says what Go's templates give" },
 ];
 
 /// What the suites that others wrote for etcd take beside that (`cargo xtask conformance`).
