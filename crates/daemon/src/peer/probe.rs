@@ -20,6 +20,10 @@ pub(super) struct Limits {
     pub(super) all: Duration,
 }
 
+/// How long a connection may stay without an answer until a second one is tried beside it. The kernel repeats a lost first
+/// packet only after a second, when nobody waits any more.
+const SECOND_TRY: Duration = Duration::from_millis(300);
+
 /// For whoever decides.
 const OWN: Limits = Limits { connect: Duration::from_secs(1), all: Duration::from_millis(1500) };
 /// On behalf of another machine: its answer must be there before that one gives up.
@@ -50,9 +54,61 @@ pub(super) async fn probe_within(limits: Limits, peer: &str, expect: &MachineId)
 
 async fn exchange(limits: Limits, peer: &str, question: &Question) -> io::Result<String> {
     let all = async {
-        let mut stream = timeout(limits.connect, TcpStream::connect(peer)).await??;
+        let mut stream = timeout(limits.connect, twice(|| TcpStream::connect(peer))).await??;
         stream.write_all(question.line().as_bytes()).await?;
         wire::read_line(&mut stream).await
     };
     timeout(limits.all, all).await?
+}
+
+/// The first of two connections to be made, or refused; the second one begins only if the first takes long.
+async fn twice<T, F: Future<Output = io::Result<T>>>(connect: impl Fn() -> F) -> io::Result<T> {
+    let first = connect();
+    tokio::pin!(first);
+    tokio::select! {
+        made = &mut first => return made,
+        () = tokio::time::sleep(SECOND_TRY) => {}
+    }
+    tokio::select! {
+        made = &mut first => made,
+        made = connect() => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// What comes of connections that behave like this one after the other: each takes so many milliseconds.
+    async fn connections(spans: &[u64]) -> (io::Result<usize>, usize) {
+        let tried = Cell::new(0);
+        let connect = || {
+            let nth = tried.replace(tried.get() + 1);
+            async move {
+                tokio::time::sleep(Duration::from_millis(spans[nth])).await;
+                Ok(nth)
+            }
+        };
+        (twice(connect).await, tried.get())
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_first_packet_is_lost_is_tried_again_in_time() {
+        let (made, tried) = connections(&[60_000, 1]).await;
+        assert_eq!((made.unwrap(), tried), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_soon_is_the_only_one_asked_for() {
+        let (made, tried) = connections(&[1]).await;
+        assert_eq!((made.unwrap(), tried), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_to_the_first_still_counts() {
+        let (made, tried) = connections(&[350, 60_000]).await;
+        assert_eq!((made.unwrap(), tried), (0, 2));
+    }
 }
