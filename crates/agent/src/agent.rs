@@ -85,7 +85,7 @@ impl Agent {
         match event {
             Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
             Event::Believed(known) => self.believe(now, known, &mut effects),
-            Event::Schedule(schedule) => self.take_schedule(schedule, &mut effects),
+            Event::Schedule(schedule) => self.take_schedule(now, schedule, &mut effects),
             Event::Text { hash, text } => self.take_text(hash, text),
             Event::NoText { hash, why } => self.miss_text(now, hash, &why),
             Event::Connected => {
@@ -105,6 +105,9 @@ impl Agent {
         }
         self.keep_fence(now, &mut effects);
         self.tell_guard(now, &mut effects);
+        if self.has_settled(now) {
+            self.save_by(now.plus(NOTE_WAIT));
+        }
         self.reconcile(now, &mut effects);
         self.kill_overdue(now, &mut effects);
         if self.unsaved.is_some_and(|due| due <= now) {
@@ -135,6 +138,9 @@ impl Agent {
         if before.as_ref() == Some(&known) {
             return;
         }
+        if known.incarnation != before.as_ref().map_or(0, |before| before.incarnation) {
+            self.settle(now);
+        }
         let only_further = before.is_some_and(|before| Known { revision: known.revision, ..before } == known);
         if only_further { self.save_by(now.plus(REVISION_WAIT)) } else { self.persist(effects) }
     }
@@ -152,6 +158,10 @@ impl Agent {
         }
         self.enrol();
         self.fence_at_boot(now);
+        if self.held.settling {
+            self.settle(now);
+            self.forsake_unwanted(now);
+        }
     }
 
     /// The lease counts while the store's word is one that this machine follows: in a store that holds an older schedule
@@ -164,7 +174,7 @@ impl Agent {
 
     /// Accepts a schedule, or refuses it: another cluster's, or an older one, is not an order (P1, P3). The first one of
     /// a store that people accepted counts whatever its generation: they know that the store is older.
-    fn take_schedule(&mut self, schedule: Schedule, effects: &mut Vec<Effect>) {
+    fn take_schedule(&mut self, now: Millis, schedule: Schedule, effects: &mut Vec<Effect>) {
         self.patient_until = None;
         let incarnation = self.held.known.as_ref().map_or(0, |known| known.incarnation);
         let anew = incarnation > self.held.schedule_incarnation;
@@ -198,6 +208,9 @@ impl Agent {
             self.note_new_orders(&schedule);
             self.held.schedule = Some(schedule);
             self.enrol();
+            if anew {
+                self.forsake_unwanted(now);
+            }
             self.persist(effects);
         }
     }
@@ -236,6 +249,7 @@ impl Agent {
             }
             if let Some(local) = self.units.get_mut(name) {
                 local.exclusive = unit.exclusive;
+                local.forsaken = None;
             }
         }
     }

@@ -30,6 +30,10 @@ const GUARD_LAG: Millis = Millis(250);
 /// What the guard found down it looks at again this much later: a socket may have started it anew.
 const GUARD_LOOK: Millis = Millis(5_000);
 
+/// Once people accepted a store, no exclusive unit starts for the length of a lease and this much more: what the store had
+/// forgotten may run on another machine until that one's last good lease has ended.
+const SETTLE_MARGIN: Millis = Millis(2_000);
+
 /// What one answered renewal of the lease leaves to exclusive units. All times are of one clock that goes on while the
 /// machine is suspended, as the store's does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +117,8 @@ pub(crate) struct Fence {
     told_at: Millis,
     /// What its file holds for certain.
     written: Option<Guarded>,
+    /// Until when no exclusive unit starts.
+    settle_until: Option<Millis>,
 }
 
 impl Default for Fence {
@@ -125,13 +131,18 @@ impl Fence {
     /// For leases of this length; `found` is what an earlier daemon told the guard.
     pub(crate) fn new(lease: Millis, found: Option<Guarded>) -> Fence {
         let term = found.as_ref().map(|found| found.term);
-        Fence { lease, term, told: found.clone(), told_at: Millis(0), written: found }
+        Fence { lease, term, told: found.clone(), told_at: Millis(0), written: found, settle_until: None }
     }
 
     /// Whether exclusive units may run.
     pub(crate) fn is_good(&self, now: Millis) -> bool {
         // What a renewal of the future says is of another boot.
         self.term.is_some_and(|term| term.sent <= now && now < term.stop_at)
+    }
+
+    /// Whether exclusive units may start.
+    pub(crate) fn lets_start(&self, now: Millis) -> bool {
+        self.is_good(now) && self.settle_until.is_none()
     }
 
     /// Takes note of a renewal. One that is told late takes nothing back.
@@ -187,6 +198,30 @@ impl Agent {
         }
     }
 
+    /// People accepted the store that is now believed, or had shortly before this daemon started.
+    pub(crate) fn settle(&mut self, now: Millis) {
+        self.held.settling = true;
+        self.fence.settle_until = Some(now.plus(self.fence.lease).plus(SETTLE_MARGIN));
+    }
+
+    /// Whether what other machines may have had to end is over just now.
+    pub(crate) fn has_settled(&mut self, now: Millis) -> bool {
+        let over = self.fence.settle_until.take_if(|until| *until <= now).is_some();
+        self.held.settling &= !over;
+        over
+    }
+
+    /// What the first schedule of an accepted store does not give to this machine any more must be down when the lease
+    /// ends that it was started under.
+    pub(crate) fn forsake_unwanted(&mut self, now: Millis) {
+        let kill_at = self.fence.term.filter(|term| term.sent <= now).map_or(now, |term| term.kill_at);
+        let schedule = self.held.schedule.as_ref();
+        for (unit, local) in self.units.iter_mut().filter(|(_, local)| local.exclusive) {
+            let wanted = schedule.is_some_and(|schedule| schedule.units.contains_key(unit));
+            local.forsaken = (!wanted).then_some(kill_at);
+        }
+    }
+
     fn fence_units(&mut self, now: Millis, why: &str, effects: &mut Vec<Effect>) {
         for (unit, local) in &mut self.units {
             let started = self.held.started.contains_key(unit);
@@ -199,16 +234,16 @@ impl Agent {
         }
     }
 
-    /// Kills what was stopped for the fence's sake and is not down in time.
+    /// Kills what was stopped for the fence's sake, or is forsaken, and is not down in time.
     pub(crate) fn kill_overdue(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if self.fence.is_good(now) {
-            return;
-        }
-        let term = self.fence.term;
+        let (good, term) = (self.fence.is_good(now), self.fence.term);
         for (unit, local) in &mut self.units {
-            if local.kill_due(term).is_some_and(|due| due <= now) {
+            let fenced = local.kill_due(term).filter(|_| !good);
+            if fenced.into_iter().chain(local.forsaken_due()).any(|due| due <= now) {
                 effects.push(Effect::Kill(unit.clone()));
-                local.fenced = local.fenced.map(|fenced| Fenced { kill_after: now.plus(KILL_AGAIN), ..fenced });
+                let again = now.plus(KILL_AGAIN);
+                local.fenced = local.fenced.map(|fenced| Fenced { kill_after: again, ..fenced });
+                local.forsaken = local.forsaken.map(|_| again);
             }
         }
     }
@@ -245,11 +280,14 @@ impl Agent {
     /// When the fence wants to be looked at.
     pub(crate) fn fence_deadline(&self, now: Millis) -> Option<Millis> {
         let mut exclusive = self.units.values().filter(|local| local.exclusive).peekable();
-        exclusive.peek()?;
-        if self.fence.is_good(now) {
-            return self.fence.term.map(|term| term.stop_at);
+        let settled = self.fence.settle_until;
+        if exclusive.peek().is_none() {
+            return settled;
         }
-        exclusive.filter_map(|local| local.kill_due(self.fence.term)).min()
+        let (good, term) = (self.fence.is_good(now), self.fence.term);
+        let stop = term.filter(|_| good).map(|term| term.stop_at);
+        let kill = |local: &Local| local.kill_due(term).filter(|_| !good).into_iter().chain(local.forsaken_due()).min();
+        exclusive.filter_map(kill).chain(stop).chain(settled).min()
     }
 }
 
@@ -271,6 +309,10 @@ impl Local {
 
     fn is_down(&self) -> bool {
         self.states.as_ref().is_some_and(|(states, _)| !states.is_up())
+    }
+
+    fn forsaken_due(&self) -> Option<Millis> {
+        self.forsaken.filter(|_| !(self.busy.is_none() && self.is_down()))
     }
 
     fn kill_due(&self, term: Option<Term>) -> Option<Millis> {

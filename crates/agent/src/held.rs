@@ -24,6 +24,9 @@ pub struct Held {
     /// The incarnation of the store that `schedule` is from. Generations of a higher one begin anew.
     #[serde(default)]
     pub schedule_incarnation: u64,
+    /// Whether people accepted the store so short a while ago that no exclusive unit may start yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settling: bool,
 }
 
 impl Held {

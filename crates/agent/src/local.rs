@@ -100,6 +100,9 @@ pub(crate) struct Local {
     /// Whether it may run only while the machine's lease holds.
     pub(crate) exclusive: bool,
     pub(crate) fenced: Option<Fenced>,
+    /// When it is killed, should it still be up then, whether the lease holds or not: in a store that people accepted it
+    /// belongs to another machine.
+    pub(crate) forsaken: Option<Millis>,
     /// Why it was stopped although it is scheduled.
     pub(crate) fence_note: Option<String>,
 }

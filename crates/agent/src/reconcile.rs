@@ -75,7 +75,7 @@ impl Agent {
                 return false;
             };
             let started = self.held.started.get(*unit) == Some(&wanted.hash);
-            let held_back = local.exclusive && !self.fence.is_good(now);
+            let held_back = local.exclusive && !self.fence.lets_start(now);
             !started && !held_back && local.is_starting(now, wanted, self.texts.contains_key(&wanted.hash))
         });
         starting.map(|(unit, _)| unit.stem().to_owned()).collect()
@@ -111,7 +111,7 @@ impl Agent {
                 local.recheck = true;
             }
             Step::Start(_) if self.patient_until.is_some_and(|until| round.now < until) => {}
-            Step::Start(_) if local.exclusive && !self.fence.is_good(round.now) => {}
+            Step::Start(_) if local.exclusive && !self.fence.lets_start(round.now) => {}
             // systemd refuses to open the socket of a service that runs.
             Step::Start(_) if unit.kind() == UnitKind::Service && round.opening.contains(unit.stem()) => {
                 self.crowded = true;

@@ -46,7 +46,8 @@ fn problem(unit: &UnitName, local: &Local) -> Option<String> {
 impl Agent {
     fn report(&self) -> Report {
         let unit = |name: &UnitName, local: &Local| {
-            let (states, since_unix_ms) = local.states.clone().unwrap_or_default();
+            let known = local.states.clone().filter(|(states, _)| states.is_up() || !self.may_come_up(name, local));
+            let (states, since_unix_ms) = known.unwrap_or_default();
             let problem = problem(name, local);
             let hash = local.installed.filter(|installed| installed.linked).map(|installed| installed.hash);
             let started = hash.is_some() && self.held.started.get(name).copied() == hash;
@@ -54,6 +55,12 @@ impl Agent {
         };
         let units = self.units.iter().map(|(name, local)| (name.clone(), unit(name, local))).collect();
         Report { generation: self.generation(), units, problem: self.refused.clone() }
+    }
+
+    /// Whether what was last seen of it says too little: it was down, and a job is under way. Whoever waits for its end,
+    /// such as to start it elsewhere, must not hear that it is down.
+    fn may_come_up(&self, name: &UnitName, local: &Local) -> bool {
+        local.job_since().is_some() && (local.exclusive || self.wanted(name).is_none())
     }
 
     /// Publishes the report when it says something new, no more often than [`ReportRate`] allows. Units whose states
@@ -65,6 +72,7 @@ impl Agent {
         let mut report = self.report();
         for (name, unit) in &mut report.units {
             if unit.states == UnitStates::default()
+                && self.units.get(name).is_none_or(|local| !self.may_come_up(name, local))
                 && let Some(last) = self.published.as_ref().and_then(|report| report.units.get(name))
             {
                 unit.states = last.states.clone();

@@ -3,10 +3,14 @@
 //! A store can forget: it was wiped, restored from an older backup, or is another cluster's. Followed blindly, such a
 //! store would take healthy units down. A machine that finds one stands still with its units running, and asks.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use flota_registry::{Cluster, ClusterId};
+use flota_registry::{Cluster, ClusterId, Generation, Schedule, ScheduledUnit};
+use flota_unit::UnitName;
 use serde::{Deserialize, Serialize};
+
+use crate::Held;
 
 /// Who the store itself says it is, in the header of each answer: a number drawn when its data directory was made.
 /// Not to be taken for the [`ClusterId`], which is a value in it.
@@ -81,6 +85,9 @@ pub enum Doubt {
     /// Its data directory was made anew, as a restore does. It may have moved on since, past what the machine has
     /// seen, so its revision says nothing.
     Restored(StoreId),
+    /// It holds this generation of the machine's schedule (0: none), and the machine holds a later one, or another one of
+    /// the same generation. So it is older, although it has moved on past every revision that the machine has seen.
+    Behind(Generation, Generation),
 }
 
 impl Distrust {
@@ -119,6 +126,12 @@ impl fmt::Display for Distrust {
                 f,
                 "the store is from before one that was accepted later (incarnation {shown}, not {incarnation}): bring the \
                  later one back, or take this one for the truth (flota store accept)"
+            ),
+            Doubt::Behind(shown, held) => write!(
+                f,
+                "the store is older than what this machine has seen (its schedule's generation {}, not {}): bring the newer \
+                 one back, or take this one for the truth (flota store accept)",
+                shown.0, held.0
             ),
             Doubt::Restored(shown) => {
                 let seen = self.known.store.map_or_else(String::new, |id| id.to_string());
@@ -162,6 +175,22 @@ pub fn judge(known: Option<&Known>, shown: &Shown) -> Verdict {
     }
 }
 
+/// What speaks against a store that [`judge`] takes for the machine's own, as `known`: the schedule that it has for a
+/// machine which holds `held`, or that it has none although the machine is a member.
+pub fn doubt_schedule(held: &Held, known: &Known, shown: Option<&Schedule>, is_member: bool) -> Option<Doubt> {
+    let mine = held.schedule.as_ref().filter(|mine| mine.cluster == known.cluster)?;
+    let behind = match shown {
+        Some(shown) if shown.generation == mine.generation => shown.units != mine.units,
+        Some(shown) => shown.generation < mine.generation,
+        // Who is no member was removed.
+        None => is_member,
+    };
+    // Of a store that was accepted since, people know that it is older.
+    let accepted = known.incarnation > held.schedule_incarnation;
+    let generation = shown.map_or(Generation(0), |shown| shown.generation);
+    (behind && !accepted).then_some(Doubt::Behind(generation, mine.generation))
+}
+
 fn remember(cluster: &Cluster, shown: &Shown) -> Known {
     Known {
         cluster: cluster.id.clone(),
@@ -179,6 +208,15 @@ pub fn accepted(known: &Known, record: Option<&Cluster>, now_unix_ms: u64) -> Cl
         created_unix_ms: record.map_or(now_unix_ms, |cluster| cluster.created_unix_ms),
         incarnation: record.map_or(0, |cluster| cluster.incarnation).max(known.incarnation) + 1,
     }
+}
+
+/// The schedule that a machine puts back into an accepted store which has none for it: what it holds, without what is
+/// `elsewhere` in that store by now, and without exclusive units. Of these nobody can tell whether another machine had
+/// been given them in what the store forgot; the leader places them anew once that is over.
+pub fn to_put_back(held: &Schedule, elsewhere: &BTreeSet<UnitName>) -> Schedule {
+    let stays = |(name, unit): &(&UnitName, &ScheduledUnit)| !unit.exclusive && !elsewhere.contains(*name);
+    let units = held.units.iter().filter(stays).map(|(name, unit)| (name.clone(), unit.clone())).collect();
+    Schedule { units, ..held.clone() }
 }
 
 #[cfg(test)]
@@ -267,6 +305,43 @@ mod tests {
         let ahead = shown(1, 5, 4).cluster.unwrap();
         assert_eq!(accepted(&known(), Some(&ahead), 9).incarnation, 6);
         assert_eq!(accepted(&known(), None, 9), Cluster { id: id(1), created_unix_ms: 9, incarnation: 3 });
+    }
+
+    fn schedule(generation: u64, units: &[&str]) -> Schedule {
+        let unit = |name: &&str| {
+            let exclusive = name.starts_with("db");
+            let hash = "1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap();
+            let unit =
+                ScheduledUnit { hash, target: flota_registry::TargetState::Launched, cause: String::new(), exclusive };
+            (name.parse().unwrap(), unit)
+        };
+        Schedule { cluster: id(1), generation: Generation(generation), units: units.iter().map(unit).collect() }
+    }
+
+    #[test]
+    fn an_older_schedule_gives_a_store_away_that_has_moved_on() {
+        let held = Held { schedule: Some(schedule(5, &["a.service"])), schedule_incarnation: 2, ..Held::default() };
+        let doubt = |shown: &Schedule| doubt_schedule(&held, &known(), Some(shown), true);
+        assert_eq!(doubt(&schedule(4, &["a.service"])), Some(Doubt::Behind(Generation(4), Generation(5))));
+        assert_eq!(doubt(&schedule(5, &[])), Some(Doubt::Behind(Generation(5), Generation(5))), "not the same one");
+        assert_eq!((doubt(&schedule(5, &["a.service"])), doubt(&schedule(6, &[]))), (None, None));
+        let accepted = Known { incarnation: 3, ..known() };
+        assert_eq!(
+            doubt_schedule(&held, &accepted, Some(&schedule(1, &[])), true),
+            None,
+            "people know that it is older"
+        );
+        assert_eq!(doubt_schedule(&Held::default(), &known(), Some(&schedule(1, &[])), true), None);
+        let none = |is_member| doubt_schedule(&held, &known(), None, is_member);
+        assert_eq!(none(true), Some(Doubt::Behind(Generation(0), Generation(5))));
+        assert_eq!(none(false), None, "people removed it");
+    }
+
+    #[test]
+    fn what_moved_and_what_may_not_run_twice_is_not_put_back() {
+        let held = schedule(5, &["a.service", "b.service", "db.service"]);
+        let back = to_put_back(&held, &["b.service".parse().unwrap()].into());
+        assert_eq!(back, schedule(5, &["a.service"]));
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use flota_agent::Held;
-use flota_agent::trust::{Distrust, Known, Shown, StoreId, Verdict, judge};
+use flota_agent::trust::{Distrust, Known, Shown, StoreId, Verdict, doubt_schedule, judge};
 use flota_etcd::{Committed, EtcdError, KeepAlive, StoreClient};
 use flota_registry::{
-    Change, Cluster, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Member, Millis, Schedule,
+    Change, Cluster, Compare, Entry, Key, KeyValue, Leader, LeaseId, Machine, MachineId, Member, Millis, Schedule,
     create_cluster, put_machine, put_member,
 };
 use tokio::sync::{mpsc, watch};
@@ -140,7 +140,13 @@ impl Session {
             let shown = self.look().await?;
             match judge(self.known.as_ref(), &shown) {
                 Verdict::Found => self.found().await?,
-                Verdict::Ours(known) => self.follow(known, lease).await?,
+                Verdict::Ours(known) => match self.doubt_own_schedule(&known).await? {
+                    Some(why) => {
+                        self.complain(&why);
+                        self.stand_by(&why, shown.revision, lease).await?;
+                    }
+                    None => self.follow(known, lease).await?,
+                },
                 Verdict::Frozen(why) => {
                     let at = shown.revision;
                     self.complain(&why);
@@ -160,6 +166,20 @@ impl Session {
             revision: look.revision,
             store: (look.store_id != 0).then_some(StoreId(look.store_id)),
         })
+    }
+
+    /// What the schedule that the store has for this machine says against it.
+    async fn doubt_own_schedule(&self, known: &Known) -> anyhow::Result<Option<Distrust>> {
+        let schedule = self.client.get(&Key::Schedule(self.me.clone()).to_string()).await?.1;
+        let is_member = self.client.get(&Key::Member(self.me.clone()).to_string()).await?.1.is_some();
+        let shown = match schedule.as_ref().map(Entry::<Schedule>::decode) {
+            // One that cannot be read is no proof of anything, and no order either.
+            Some(Err(_)) => return Ok(None),
+            Some(Ok(entry)) => Some(entry.value),
+            None => None,
+        };
+        let doubt = doubt_schedule(&self.held.borrow(), known, shown.as_ref(), is_member);
+        Ok(doubt.map(|doubt| Distrust { known: known.clone(), doubt }))
     }
 
     async fn found(&self) -> anyhow::Result<()> {
@@ -225,12 +245,12 @@ impl Session {
         let (client, clock, ttl) = (self.client.clone(), self.clock, self.ttl);
         let renewal = renew(clock, ttl, keep_alive, renewals);
         tokio::pin!(renewal);
-        tokio::select! {
+        let seen = tokio::select! {
             error = &mut renewal => return Err(error).context("cannot renew the lease"),
-            done = self.return_what_is_lost(&known, id) => done?,
-        }
+            seen = self.return_what_is_lost(&known, id) => seen?,
+        };
         let mut machine = self.machine.clone();
-        self.announce(&mut machine, None, id).await?;
+        self.announce_while(seen, &mut machine, None, id).await?;
 
         let (leader_at, leader) = client.get(&Key::Leader.to_string()).await?;
         let (schedule_at, schedule) = client.get(&Key::Schedule(self.me.clone()).to_string()).await?;
@@ -287,23 +307,24 @@ impl Session {
     }
 
     /// After people accepted a store: puts back what it has lost of this machine. Meanwhile, and a moment longer for the
-    /// sake of the other machines, this one says that it is not ready, and no leader decides.
-    async fn return_what_is_lost(&self, known: &Known, lease: LeaseId) -> anyhow::Result<()> {
+    /// sake of the other machines, this one says that it is not ready, and no leader decides. Tells the revision of the
+    /// schedule that the store has for this machine, if it had one.
+    async fn return_what_is_lost(&self, known: &Known, lease: LeaseId) -> anyhow::Result<Option<i64>> {
         let is_new = self.known.as_ref().is_some_and(|before| before.incarnation < known.incarnation);
         let held = self.held.borrow().schedule.clone().filter(|held| held.cluster == known.cluster);
-        let Some(held) = held else { return Ok(()) };
+        let Some(held) = held else { return Ok(None) };
         let key = Key::Schedule(self.me.clone()).to_string();
-        if self.client.get(&key).await?.1.is_some() {
-            return Ok(());
+        if let Some(pair) = self.client.get(&key).await?.1 {
+            return Ok(Some(pair.mod_revision));
         }
         if !is_new {
-            return self.leave_if_removed(held, lease).await;
+            return self.leave_if_removed(held, lease).await.map(|()| None);
         }
         let why = "it puts back what the store has lost".to_owned();
         self.announce(&mut self.machine.clone(), Some(why), lease).await?;
         put_back(&self.client, &self.me, held, &self.dir).await?;
         tokio::time::sleep(SETTLE).await;
-        Ok(())
+        Ok(None)
     }
 
     /// A store that lost nothing, and knows nothing of a machine that had a schedule: people removed it while it was
@@ -354,9 +375,21 @@ impl Session {
         Ok((lease, self.client.keep_alive(lease).await?, sent))
     }
 
-    /// Announces this machine for as long as its lease lives, and that it belongs to the cluster and is up.
     async fn announce(
         &self,
+        machine: &mut watch::Receiver<Machine>,
+        frozen: Option<String>,
+        lease: LeaseId,
+    ) -> anyhow::Result<()> {
+        self.announce_while(None, machine, frozen, lease).await
+    }
+
+    /// Announces this machine for as long as its lease lives, and that it belongs to the cluster and is up. Not if its
+    /// schedule is no more what it was at revision `seen`: the leader may be forgetting a removed machine right now, and
+    /// who is announced after that would be taken for a new one.
+    async fn announce_while(
+        &self,
+        seen: Option<i64>,
         machine: &mut watch::Receiver<Machine>,
         frozen: Option<String>,
         lease: LeaseId,
@@ -370,8 +403,12 @@ impl Session {
         if pair.and_then(|pair| Entry::<Member>::decode(&pair).ok()).is_none_or(|entry| entry.value != member) {
             txn.ops.extend(put_member(&self.me, &member).ops);
         }
-        self.client.commit(&txn).await.context("cannot announce this machine")?;
-        Ok(())
+        let schedule = Key::Schedule(self.me.clone()).to_string();
+        txn.compares.extend(seen.map(|mod_revision| Compare::Unchanged { key: schedule, mod_revision }));
+        match self.client.commit(&txn).await.context("cannot announce this machine")? {
+            Committed::Yes(_) => Ok(()),
+            Committed::No => anyhow::bail!("this machine's schedule has changed while it was about to announce itself"),
+        }
     }
 
     fn member(&self, machine: &Machine) -> Member {

@@ -15,13 +15,16 @@ pub struct Settings {
     pub lease: Millis,
     /// Most units of lost machines that are on their way at once, placed elsewhere and not reported active yet.
     pub max_moves: usize,
+    /// The longest time that a machine is held off which is lost and comes back again and again.
+    pub max_hold: Millis,
     /// How long events are gathered into one pass.
     pub gather: Millis,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { grace: Millis(1000), lease: Millis(5000), max_moves: 50, gather: Millis(2) }
+        let (grace, lease, max_hold) = (Millis(1_000), Millis(5_000), Millis(600_000));
+        Settings { grace, lease, max_moves: 50, max_hold, gather: Millis(2) }
     }
 }
 

@@ -41,7 +41,7 @@ pub fn explain(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
             true => Standing::Alive,
             false => Standing::Suspect,
         };
-        Seating { standing, closed: Reason::of_people(snapshot, id) }
+        Seating { standing, closed: Reason::of_people(snapshot, id).or_else(|| Reason::of_leader(snapshot, id)) }
     };
     let mut demands = Demands::default();
     demands.refresh(snapshot);
@@ -69,5 +69,13 @@ pub fn explain(snapshot: &ClusterSnapshot, name: &UnitName) -> Option<Explanatio
         })
         .collect();
     let problem = standstill(snapshot).map(|why| format!("placement stands still: {why}"));
+    let problem = problem.or_else(|| noted(snapshot, name, &scheduled));
     Some(Explanation { desired: unit.desired, scheduled, verdicts, problem })
+}
+
+/// What the leader wrote down of the unit, or of the machine that it is on.
+fn noted(snapshot: &ClusterSnapshot, name: &UnitName, scheduled: &[(MachineId, String)]) -> Option<String> {
+    let notes = snapshot.notes()?;
+    let suspect = |(id, _): &(MachineId, String)| Some(format!("machine {}: {}", id.short(), notes.suspects.get(id)?));
+    notes.waits.get(name).cloned().or_else(|| scheduled.iter().find_map(suspect))
 }

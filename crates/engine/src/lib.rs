@@ -5,8 +5,12 @@
 //!
 //! Invariant: a schedule is written only by [`Effect::Commit`], and each such transaction compares the leader
 //! key and every schedule that it replaces (promise P3).
-//! Invariant: a unit leaves a machine only because its user said so, a constraint forbids it there, or the
-//! machine is lost *and* another one can take it (promise P1).
+//! Invariant: a unit leaves a machine only because people said so, of the unit or of the machine, because a constraint
+//! forbids it there, or because the machine is lost *and* another one can take it (promise P1). A drained machine gives
+//! up a unit only when another one can take it; a removed one gives up everything.
+//! Invariant: an exclusive unit comes to a machine only when it can run on no other one: it was said to be down there, or
+//! the lease that it runs by has ended.
+//! Invariant: nothing is written while a living machine takes no orders, or while what is scheduled cannot be read.
 //! Invariant: no committed schedule breaks a constraint (promise P5), and every entry carries its cause (P6).
 
 mod demand;

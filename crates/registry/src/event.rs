@@ -159,6 +159,7 @@ impl Before {
                 Some(
                     Key::Cluster
                     | Key::Leader
+                    | Key::LeaderNotes
                     | Key::File(_)
                     | Key::Member(_)
                     | Key::Cordon(_)

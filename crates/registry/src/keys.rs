@@ -57,6 +57,8 @@ pub enum Key {
     Report(MachineId),
     /// The leader's name. Writer: the leader.
     Leader,
+    /// What the leader knows beyond the other keys. Writer: the leader, fenced.
+    LeaderNotes,
     /// Where machines join. Writer: the machine with the cluster's certificate authority.
     Door,
     /// What lets machines join. Writer: the API.
@@ -76,6 +78,7 @@ impl Key {
         match rest.split_once('/') {
             None if rest == "cluster" => Some(Key::Cluster),
             None if rest == "leader" => Some(Key::Leader),
+            None if rest == "leader-notes" => Some(Key::LeaderNotes),
             None if rest == "door" => Some(Key::Door),
             None => None,
             Some(("store", "target")) => Some(Key::StoreTarget),
@@ -108,6 +111,7 @@ impl fmt::Display for Key {
             Key::Schedule(id) => write!(f, "{SCHEDULES}{id}"),
             Key::Report(id) => write!(f, "{REPORTS}{id}"),
             Key::Leader => write!(f, "{PREFIX}leader"),
+            Key::LeaderNotes => write!(f, "{PREFIX}leader-notes"),
             Key::Door => write!(f, "{PREFIX}door"),
             Key::Token(id) => write!(f, "{TOKENS}{id}"),
             Key::StoreTarget => write!(f, "{STORE}target"),
@@ -127,6 +131,7 @@ mod tests {
         let keys = [
             Key::Cluster,
             Key::Leader,
+            Key::LeaderNotes,
             Key::Door,
             Key::Token(TokenId::of(7)),
             Key::File("1c6fb6f3684bafb0c173d8b8b957ceff031180c1".parse().unwrap()),

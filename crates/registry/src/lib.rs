@@ -13,6 +13,7 @@ pub mod keys;
 mod member;
 mod metadata;
 mod model;
+mod notes;
 mod snapshot;
 mod store_move;
 mod txn;
@@ -27,6 +28,7 @@ pub use model::{
     Capacity, Cluster, ClusterId, DesiredState, DesiredUnit, Generation, IdError, Leader, Machine, MachineId, Millis,
     ObservedUnit, Report, Schedule, ScheduledUnit, TargetState, UnitStates,
 };
+pub use notes::{HeldOff, LeaderNotes, MAX_NOTES};
 pub use snapshot::{Change, ClusterSnapshot, Entry, KeyValue, file_text};
 pub use store_move::{
     MoveAnswer, MoveStep, StoreTarget, StoreTls, abandon_move, answer_move, complete_move, prepare_move,
@@ -34,6 +36,6 @@ pub use store_move::{
 pub use txn::{
     Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
     accept_store, campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine,
-    leave_cluster, open_door, publish_report, put_back_schedule, put_cordon, put_machine, put_member, put_metadata,
-    put_token, put_unit, remove_cordon, revoke_token, withdraw_units,
+    leave_cluster, open_door, publish_report, put_back_schedule, put_cordon, put_leader_notes, put_machine, put_member,
+    put_metadata, put_token, put_unit, remove_cordon, revoke_token, withdraw_units,
 };

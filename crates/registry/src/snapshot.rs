@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::{
-    Cluster, Cordon, DesiredUnit, Key, Leader, LeaseId, Machine, MachineId, Member, MetadataOverlay, Report, Schedule,
+    Cluster, Cordon, DesiredUnit, Key, Leader, LeaderNotes, LeaseId, Machine, MachineId, Member, MetadataOverlay,
+    Report, Schedule,
 };
 
 /// A key and its value as the store returned them.
@@ -67,6 +68,7 @@ pub struct ClusterSnapshot {
     revision: i64,
     cluster: Option<Entry<Cluster>>,
     leader: Option<Entry<Leader>>,
+    notes: Option<Entry<LeaderNotes>>,
     files: BTreeMap<UnitHash, Entry<UnitFile>>,
     units: BTreeMap<UnitName, Entry<DesiredUnit>>,
     machines: BTreeMap<MachineId, Entry<Machine>>,
@@ -116,6 +118,11 @@ impl ClusterSnapshot {
     /// Who leads.
     pub fn leader(&self) -> Option<&Entry<Leader>> {
         self.leader.as_ref()
+    }
+
+    /// What the leader knows beyond the rest.
+    pub fn notes(&self) -> Option<&LeaderNotes> {
+        self.notes.as_ref().map(|entry| &entry.value)
     }
 
     /// The unit files by content.
@@ -195,6 +202,7 @@ impl ClusterSnapshot {
         match key {
             Key::Cluster => self.cluster = Some(entry(pair)?),
             Key::Leader => self.leader = Some(entry(pair)?),
+            Key::LeaderNotes => self.notes = Some(entry(pair)?),
             // Whoever lets machines in reads these for itself.
             Key::Door | Key::Token(_) => {}
             Key::Unit(name) => drop(self.units.insert(name.clone(), entry(pair)?)),
@@ -223,6 +231,7 @@ impl ClusterSnapshot {
         match key {
             Key::Cluster => self.cluster = None,
             Key::Leader => self.leader = None,
+            Key::LeaderNotes => self.notes = None,
             Key::Door | Key::Token(_) => {}
             Key::File(hash) => drop(self.files.remove(&hash)),
             Key::Unit(name) => drop(self.units.remove(&name)),

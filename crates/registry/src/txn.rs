@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::encode;
 use crate::snapshot::FileText;
 use crate::{
-    Cluster, Cordon, DesiredState, DesiredUnit, Door, JoinToken, Key, Leader, Machine, MachineId, Member,
+    Cluster, Cordon, DesiredState, DesiredUnit, Door, JoinToken, Key, Leader, LeaderNotes, Machine, MachineId, Member,
     MetadataOverlay, Report, Schedule, TokenId,
 };
 
@@ -119,6 +119,8 @@ pub struct ScheduleWrite {
     pub schedule: Schedule,
     /// What it replaces.
     pub seen: Option<i64>,
+    /// Whether the machine is away, as far as the leader knows. One that comes back meanwhile has not lost anything.
+    pub is_away: bool,
 }
 
 /// Founds the cluster, unless somebody did.
@@ -266,13 +268,19 @@ pub fn campaign(machine: &MachineId, lease: LeaseId, seen: Option<i64>) -> Txn {
     Txn::default().if_at(&Key::Leader, seen).put(&Key::Leader, &leader, Some(lease))
 }
 
-/// Writes schedules, if the writer still leads and each schedule is still the one it was derived from.
+/// Writes schedules, if the writer still leads, each schedule is still the one it was derived from, and who was away is.
 pub fn commit_schedules(fence: Fence, writes: &[ScheduleWrite]) -> Txn {
     let txn = Txn::default().if_at(&Key::Leader, Some(fence.mod_revision));
     writes.iter().fold(txn, |txn, write| {
         let key = Key::Schedule(write.machine.clone());
-        txn.if_at(&key, write.seen).put(&key, &write.schedule, None)
+        let txn = txn.if_at(&key, write.seen).put(&key, &write.schedule, None);
+        if write.is_away { txn.if_at(&Key::Machine(write.machine.clone()), None) } else { txn }
     })
+}
+
+/// Writes down what the leader knows, if the writer still leads.
+pub fn put_leader_notes(fence: Fence, notes: &LeaderNotes) -> Txn {
+    Txn::default().if_at(&Key::Leader, Some(fence.mod_revision)).put(&Key::LeaderNotes, notes, None)
 }
 
 /// Removes unit file texts that nothing refers to, if the writer still leads and no submit touched them since
@@ -295,16 +303,17 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_write_is_fenced_twice() {
+    fn a_schedule_write_is_fenced_by_the_lead_by_what_it_replaces_and_by_its_machines_absence() {
         let cluster: ClusterId = "00000000000000000000000000000001".parse().unwrap();
         let schedule = Schedule { cluster, generation: Generation(4), units: Default::default() };
-        let write = ScheduleWrite { machine: machine(), schedule, seen: Some(9) };
+        let write = ScheduleWrite { machine: machine(), schedule, seen: Some(9), is_away: true };
         let txn = commit_schedules(Fence { mod_revision: 7 }, &[write]);
         assert_eq!(
             txn.compares,
             [
                 Compare::Unchanged { key: "/flota/v1/leader".into(), mod_revision: 7 },
                 Compare::Unchanged { key: format!("/flota/v1/schedules/{}", machine()), mod_revision: 9 },
+                Compare::Absent(format!("/flota/v1/machines/{}", machine())),
             ]
         );
         assert_eq!(txn.ops.len(), 1);

@@ -1,6 +1,7 @@
 //! What a daemon asks of the store, and what it hears back.
 
-use flota_registry::{ClusterSnapshot, KeyValue, LeaseId, Report, Txn};
+use flota_agent::trust::Shown;
+use flota_registry::{ClusterSnapshot, KeyValue, LeaseId, Report, Schedule, Txn};
 use flota_unit::UnitHash;
 
 /// Numbers a call within one life of a daemon.
@@ -9,14 +10,20 @@ pub(crate) type CallId = u64;
 /// A request to the store.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
-    /// The birth record; founds the cluster if there is none.
-    EnsureCluster,
+    /// What the store shows of itself.
+    Look,
+    /// Founds the cluster, if there is none.
+    Found,
     /// Renews a lease.
     KeepAlive(LeaseId),
     /// A new lease.
     Grant,
     /// Writes the machine's key.
     Announce(Txn),
+    /// What the store has lost of this machine.
+    ReadLost,
+    /// Puts back what this machine holds.
+    PutBack(Schedule),
     /// The leader key and this machine's schedule.
     ReadOwn,
     /// Everything under the prefix.
@@ -38,8 +45,12 @@ pub(crate) enum Answer {
     Done,
     /// A compare did not hold, or the lease is gone.
     Refused,
-    /// The lease, and whether it lives.
-    Lease(Option<LeaseId>),
+    /// What [`Call::Look`] found, the revision of the cluster's record, the machine's schedule, and whether it is a member.
+    Shown(Shown, i64, Option<KeyValue>, bool),
+    /// The lease, if it lives, and how far the store is.
+    Lease(Option<LeaseId>, i64),
+    /// The revision of the machine's schedule, if there is one, and whether the store knows that it belongs to the cluster.
+    Lost { schedule: Option<i64>, is_member: bool },
     /// The transaction's revision.
     Committed(i64),
     /// The leader key and the schedule, at a revision.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flota_agent::Agent;
+use flota_agent::fence::Guarded;
+use flota_agent::trust::{Distrust, Known};
+use flota_agent::{Agent, Held};
 use flota_engine::{Engine, Settings, Ticket};
 use flota_registry::{LeaseId, MachineId, Millis, Report};
 use flota_unit::UnitHash;
@@ -16,8 +18,10 @@ pub(crate) const RETRY_MAX: Millis = Millis(2_000);
 /// What a call was for.
 #[derive(Debug, Clone)]
 pub(crate) enum Purpose {
-    /// Opening or holding session number `.0`.
+    /// Opening session number `.0`.
     Session(u64),
+    /// Renewing the lease that was taken as number `.0`, at that time.
+    Renewal(u64, Millis),
     /// The cluster's feed number `.0`.
     Feed(u64),
     Campaign,
@@ -33,18 +37,26 @@ pub(crate) enum Session {
     Away,
     /// Step by step, as the daemon's session does it.
     Opening(Step),
-    /// Holds this lease and its watches, which have told everything below these revisions.
-    Open { lease: LeaseId, leader: i64, schedule: i64 },
+    /// Tells a store of its own cluster why its word does not count.
+    StandingBy,
+    /// Holds its watches, which have told everything below these revisions.
+    Open { leader: i64, schedule: i64 },
 }
 
 /// What an opening session waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    Cluster,
+    Look,
+    Found,
     Renewal,
     Lease,
-    Announced(LeaseId),
-    Own(LeaseId),
+    Lost,
+    /// Says that it is not ready, puts back what the store has lost, and waits for the others to do the same.
+    Unready,
+    PuttingBack,
+    Settling,
+    Announced,
+    Own,
 }
 
 /// The watch of the whole cluster, while the engine leads.
@@ -67,6 +79,21 @@ pub(crate) struct Daemon {
     pub(crate) sessions: u64,
     pub(crate) wait: Millis,
     pub(crate) last_lease: Option<LeaseId>,
+    /// The lease that is being renewed, which lease of this daemon that is, and when its last answered renewal was sent.
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) leases: u64,
+    pub(crate) renewed: Millis,
+    /// Whether the agent and the engine may use the store.
+    pub(crate) linked: bool,
+    /// Whether this session has had a schedule for the machine.
+    pub(crate) ordered: bool,
+    /// What the machine remembers of its store, and what it is about to remember or says against it.
+    pub(crate) known: Option<Known>,
+    pub(crate) judged: Option<Known>,
+    pub(crate) distrust: Option<Distrust>,
+    /// The revision of the cluster's record when the store was judged, and which store that was.
+    pub(crate) record: i64,
+    pub(crate) store: u64,
     pub(crate) feed: Option<Feed>,
     pub(crate) feeds: u64,
     pub(crate) pending: BTreeMap<CallId, Purpose>,
@@ -88,18 +115,29 @@ pub(crate) enum Watch {
     Leader,
     Schedule,
     Cluster,
+    Record,
 }
 
 impl Daemon {
-    pub(crate) fn new(epoch: u64, me: MachineId, settings: Settings) -> Daemon {
+    pub(crate) fn new(epoch: u64, me: MachineId, settings: Settings, held: &Held, found: Option<Guarded>) -> Daemon {
         Daemon {
             epoch,
             engine: Engine::new(me, settings),
-            agent: Agent::new(),
+            agent: Agent::fencing(settings.lease, found),
             session: Session::Away,
             sessions: 0,
             wait: RETRY_FIRST,
             last_lease: None,
+            lease: None,
+            leases: 0,
+            renewed: Millis::default(),
+            linked: false,
+            ordered: false,
+            known: held.belongs(),
+            judged: None,
+            distrust: None,
+            record: 0,
+            store: 0,
             feed: None,
             feeds: 0,
             pending: BTreeMap::new(),
@@ -112,8 +150,9 @@ impl Daemon {
         }
     }
 
-    pub(crate) fn lease(&self) -> Option<LeaseId> {
-        if let Session::Open { lease, .. } = self.session { Some(lease) } else { None }
+    /// The lease of a daemon that can use the store.
+    pub(crate) fn link(&self) -> Option<LeaseId> {
+        self.lease.filter(|_| self.linked)
     }
 
     /// Where the watch goes on; `None` if it is not open.
@@ -121,9 +160,14 @@ impl Daemon {
         match (watch, &self.session) {
             (Watch::Leader, Session::Open { leader, .. }) => Some(*leader),
             (Watch::Schedule, Session::Open { schedule, .. }) => Some(*schedule),
-            (Watch::Cluster, Session::Open { .. }) => self.feed?.next,
+            (Watch::Cluster, _) if self.linked => self.feed?.next,
             _ => None,
         }
+    }
+
+    /// Whether it watches the cluster's record.
+    pub(crate) fn has_settled_view(&self) -> bool {
+        matches!(self.session, Session::Open { .. } | Session::StandingBy)
     }
 
     pub(crate) fn set_next(&mut self, watch: Watch, next: i64) {

@@ -2,21 +2,23 @@
 
 use flota_engine::Reach;
 use flota_registry::{MachineId, Millis, Report};
-use flota_unit::{UnitHash, UnitName};
+use flota_unit::UnitHash;
 
 use crate::call::Call;
-use crate::daemon::{Daemon, Purpose, Session, Watch};
+use crate::daemon::{Daemon, Purpose, Watch};
 use crate::host::Job;
 use crate::world::{Action, Origin, World};
 
-/// Longest time of a systemd job.
-const SLOWEST_JOB: u64 = 300;
+/// Longest time of a change of files.
+const SLOWEST_FILES: u64 = 300;
 /// Longest time of an answer at a peer port.
 const LATEST_ANSWER: u64 = 50;
 /// When whoever asks at a peer port gives up.
 const GIVES_UP: Millis = Millis(1_500);
 /// Longest time of a question to systemd.
 const SLOWEST_LOOK: u64 = 5;
+/// Longest time that killed processes take to be gone.
+const SLOWEST_KILL: u64 = 20;
 
 impl World {
     pub(crate) fn tell_engine(&mut self, to: &Origin, event: flota_engine::Event) {
@@ -36,6 +38,7 @@ impl World {
 
     fn do_for_engine(&mut self, to: &Origin, effect: flota_engine::Effect) {
         use flota_engine::Effect;
+        let doubtful = self.doubtful;
         let Some(daemon) = self.daemon(to) else { return };
         match effect {
             Effect::DropCluster => {
@@ -54,9 +57,10 @@ impl World {
             Effect::Probe { machine, through, .. } => self.probe(to, machine, through.map(|(other, _)| other)),
             Effect::RecordUnplaced(units) => self.note(format!("unplaced: {units:?}")),
             Effect::RecordNote(note) => self.note(note),
+            Effect::RecordFrozen(why) if doubtful => self.note(format!("{} stands still: {why}", to.machine.short())),
             Effect::RecordFrozen(why) => self.violate(format!("the engine stands still: {why}")),
             // Without a session there is no way to the store; the engine is about to hear of it.
-            _ if !matches!(daemon.session, Session::Open { .. }) => {}
+            _ if !daemon.linked => {}
             Effect::LoadCluster => self.start_feed(to),
             Effect::Campaign(txn) => self.call(to, Purpose::Campaign, Call::Campaign(txn)),
             Effect::Commit { ticket, txn } => {
@@ -101,44 +105,31 @@ impl World {
             }
             Effect::Fetch(hash) => self.fetch(to, hash),
             Effect::Publish(report) => self.take_report(to, report),
-            Effect::ChangeFiles(ops) => self.job(to, Job::Files(ops), SLOWEST_JOB),
+            Effect::ChangeFiles(ops) => self.job(to, Job::Files(ops), SLOWEST_FILES),
             Effect::Start(unit) => {
                 self.note(format!("{} starts {unit}", to.machine.short()));
-                self.unit_job(to, &unit, true);
+                self.unit_job(&to.machine, to.epoch, &unit, true);
             }
             Effect::Stop(unit) => {
                 self.note(format!("{} stops {unit}", to.machine.short()));
                 let wanted = self.machine(&to.machine).and_then(|machine| machine.host.wants_on(&unit));
                 self.check(wanted.map(|why| format!("P1: {} stops a healthy unit: {why}", to.machine.short())));
-                self.unit_job(to, &unit, false);
+                self.unit_job(&to.machine, to.epoch, &unit, false);
             }
             Effect::Observe { token, units } => self.job(to, Job::Observe { token, units }, SLOWEST_LOOK),
             Effect::Refused(why) | Effect::Alarm(why) => self.note(format!("{} {why}", to.machine.short())),
-            // No unit of this world is exclusive.
-            Effect::Kill(_) | Effect::Guard(_) => {}
+            Effect::Kill(unit) => {
+                self.note(format!("{} kills {unit}", to.machine.short()));
+                self.job(to, Job::Kill(unit), SLOWEST_KILL);
+            }
+            Effect::Guard(guarded) => self.tell_guard(to, guarded),
         }
-    }
-
-    fn unit_job(&mut self, to: &Origin, unit: &UnitName, start: bool) {
-        let Some(machine) = self.machine(&to.machine) else { return };
-        let (job, canceled) = machine.host.take_on(unit, start);
-        if let Some(canceled) = canceled {
-            self.job(to, Job::Canceled(canceled), SLOWEST_LOOK);
-        }
-        self.job(to, Job::Unit(job), SLOWEST_JOB);
-    }
-
-    fn job(&mut self, to: &Origin, job: Job, slowest: u64) {
-        let Some(boot) = self.machine(&to.machine).map(|machine| machine.host.boot) else { return };
-        let span = Millis(self.random.u64(1..=slowest));
-        let (machine, asked_by) = (to.machine.clone(), to.epoch);
-        self.after(span, Action::JobDone { machine, boot, asked_by, job });
     }
 
     /// Asks the store for a text; without a session a little later.
     pub(crate) fn fetch(&mut self, to: &Origin, hash: UnitHash) {
         let Some(daemon) = self.daemon(to) else { return };
-        if daemon.lease().is_none() {
+        if daemon.link().is_none() {
             self.after(Millis(500), Action::Refetch { to: to.clone(), hash });
         } else if daemon.texts.insert(hash) {
             self.call(to, Purpose::Text(hash), Call::Text(hash));
@@ -154,7 +145,7 @@ impl World {
 
     /// Sends the newest report, one at a time.
     pub(crate) fn publish(&mut self, to: &Origin) {
-        let ready = |daemon: &&mut Daemon| daemon.lease().is_some() && !daemon.publishing;
+        let ready = |daemon: &&mut Daemon| daemon.link().is_some() && !daemon.publishing;
         let Some(daemon) = self.daemon(to).filter(ready) else { return };
         let Some(report) = daemon.report.take() else { return };
         daemon.publishing = true;
@@ -176,11 +167,12 @@ impl World {
     /// Has the daemon woken at the next deadline of its machines.
     fn wind_clock(&mut self, to: &Origin) {
         let now = self.now;
+        let lag = self.lag(&to.machine);
         let Some(daemon) = self.daemon(to) else { return };
         let deadlines = [daemon.engine.deadline(), daemon.agent.deadline(now)];
         let Some(at) = deadlines.into_iter().flatten().min() else { return };
         // A deadline that has passed is handled at the next moment, not at once: a busy loop would stop the clock.
-        let at = at.max(now.plus(Millis(1)));
+        let at = at.max(now.plus(Millis(1))).plus(lag);
         if daemon.tick_at.is_none_or(|tick| at < tick) {
             daemon.tick_at = Some(at);
             self.after(at.since(now), Action::Tick { to: to.clone() });

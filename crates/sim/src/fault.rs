@@ -10,8 +10,23 @@ use crate::link::Link;
 use crate::world::{Action, Health, Origin, World};
 
 /// The units that come and go.
-const UNITS: [&str; 8] =
-    ["a.service", "b.service", "c.service", "d.service", "e@1.service", "e@2.service", "e@3.service", "f.service"];
+const UNITS: [&str; 11] = [
+    "a.service",
+    "b.service",
+    "c.service",
+    "d.service",
+    "e@1.service",
+    "e@2.service",
+    "e@3.service",
+    "f.service",
+    "x@1.service",
+    "x@2.service",
+    "x@3.service",
+];
+/// Whose names begin so are exclusive most of the time.
+const EXCLUSIVE: &str = "x@";
+/// How many, at the end of all.
+const EXCLUSIVES: usize = 3;
 
 /// What they ask for.
 const SHAPES: [&str; 10] = [
@@ -29,6 +44,13 @@ const SHAPES: [&str; 10] = [
 
 /// The longest pause between two faults.
 const PAUSE: u64 = 6_000;
+
+/// How late, at most, the processes of a slow machine are: what exclusive units are killed before the lease's end covers it.
+const MAX_LAG: u64 = 150;
+/// The longest time that a machine is held off; shorter than in production, for the world has to settle after the last fault.
+const MAX_HOLD: Millis = Millis(60_000);
+/// The longest time that a daemon is away which was killed.
+const LONGEST_AWAY: u64 = 25_000;
 
 /// What kind of world it is.
 #[derive(Debug, Clone)]
@@ -55,16 +77,20 @@ impl World {
         }
         self.faults_left -= 1;
         match self.random.u32(0..100) {
-            0..35 => self.submit(),
-            35..40 => self.destroy(),
-            40..48 => self.power_off(),
-            48..56 => self.power_on(),
-            56..64 => self.kill_daemon(),
-            64..74 => self.cut(),
-            74..86 => self.heal(),
-            86..93 => self.hurt_store(),
-            93..96 => self.replay(),
-            _ => self.slow_down(),
+            0..30 => self.submit(),
+            30..34 => self.destroy(),
+            34..41 => self.power_off(),
+            41..49 => self.power_on(),
+            49..57 => self.kill_daemon(),
+            57..66 => self.cut(),
+            66..76 => self.heal(),
+            76..82 => self.hurt_store(),
+            82..85 => self.replay(),
+            85..89 => self.slow_down(),
+            89..94 => self.cordon(),
+            94..96 => self.remove(),
+            96..98 => self.submit(),
+            _ => self.lose_store(),
         }
         let pause = Millis(match self.random.u32(0..3) {
             0 => self.random.u64(1..50),
@@ -74,7 +100,7 @@ impl World {
         self.after(pause, Action::Fault);
     }
 
-    fn any_machine(&mut self) -> Option<MachineId> {
+    pub(crate) fn any_machine(&mut self) -> Option<MachineId> {
         let nth = self.random.usize(0..self.machines.len().max(1));
         self.machines.keys().nth(nth).cloned()
     }
@@ -88,9 +114,13 @@ impl World {
             1 => DesiredState::Loaded,
             _ => DesiredState::Launched,
         };
-        let text = format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{shape}\n");
+        let exclusive = name.as_str().starts_with(EXCLUSIVE) && self.random.u32(0..8) > 0;
+        let own = if exclusive && !shape.contains("Global") { "[X-Flota]\nExclusive=true\n" } else { "" };
+        let text = format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{shape}\n{own}");
         let Ok(file) = UnitFile::parse(&text) else { return self.violate(format!("not a unit file: {text}")) };
-        if self.is_up() {
+        if self.is_up() && self.is_own_store() {
+            self.texts.insert(file.hash(), file.clone());
+            let shape = format!("{shape} {}", own.trim_end());
             self.note(format!("submit {name} {desired:?} {}", shape.replace('\n', " ")));
             let seen = self.store.get(&Key::Unit(name.clone()).to_string()).map(|pair| pair.mod_revision);
             let unit = DesiredUnit { hash: file.hash(), desired };
@@ -100,7 +130,8 @@ impl World {
 
     fn destroy(&mut self) {
         let Some(name) = self.any_unit() else { return };
-        let found = self.store.get(&Key::Unit(name.clone()).to_string()).filter(|_| self.is_up());
+        let found =
+            self.store.get(&Key::Unit(name.clone()).to_string()).filter(|_| self.is_up() && self.is_own_store());
         if let Some(pair) = found {
             self.note(format!("destroy {name}"));
             self.store.commit(self.now, &destroy_unit(&name, pair.mod_revision));
@@ -108,7 +139,9 @@ impl World {
     }
 
     fn any_unit(&mut self) -> Option<UnitName> {
-        UNITS[self.random.usize(0..UNITS.len())].parse().ok()
+        // Every other time one of the exclusive ones.
+        let units = if self.random.bool() { &UNITS[..] } else { &UNITS[UNITS.len() - EXCLUSIVES..] };
+        units[self.random.usize(0..units.len())].parse().ok()
     }
 
     // === Machines ===
@@ -137,22 +170,36 @@ impl World {
         self.start_daemon(id);
     }
 
+    /// A daemon dies, and starts again; at once, or when somebody has looked after it.
     fn kill_daemon(&mut self) {
         let Some(id) = self.any_machine() else { return };
-        if self.machines.get(&id).is_some_and(|machine| machine.host.powered) {
-            self.note(format!("kill the daemon of {}", id.short()));
-            self.start_daemon(&id);
+        let Some(machine) = self.machine(&id).filter(|machine| machine.daemon.is_some()) else { return };
+        machine.daemon = None;
+        self.note(format!("kill the daemon of {}", id.short()));
+        if self.random.bool() {
+            return self.start_daemon(&id);
+        }
+        let span = Millis(self.random.u64(50..LONGEST_AWAY));
+        self.after(span, Action::StartDaemon { machine: id });
+    }
+
+    pub(crate) fn start_missing_daemon(&mut self, id: &MachineId) {
+        if self.machines.get(id).is_some_and(|machine| machine.host.powered && machine.daemon.is_none()) {
+            self.start_daemon(id);
         }
     }
 
     /// Ends the daemon that is there, if any, and starts a new one.
     pub(crate) fn start_daemon(&mut self, id: &MachineId) {
         self.epochs += 1;
-        let (epoch, settings) = (self.epochs, Settings::default());
+        let lease = Millis(u64::try_from(self.script.lease_seconds).unwrap_or_default() * 1_000);
+        let (epoch, settings) = (self.epochs, Settings { lease, max_hold: MAX_HOLD, ..Settings::default() });
         let Some(machine) = self.machine(id) else { return };
         let host: &Host = &machine.host;
         let (held, boot_id, installed) = (host.held(), host.boot_id(), host.installed());
-        machine.daemon = Some(Daemon::new(epoch, id.clone(), settings));
+        let found = host.guarded.clone();
+        machine.daemon = Some(Daemon::new(epoch, id.clone(), settings, &held, found));
+        self.note(format!("the daemon of {} starts", id.short()));
         let to = Origin { machine: id.clone(), epoch };
         self.tell_agent(&to, flota_agent::Event::Boot { held, boot_id, installed });
         self.tell_agent(&to, flota_agent::Event::Changed(None));
@@ -191,28 +238,33 @@ impl World {
     fn slow_down(&mut self) {
         let Some(id) = self.any_machine() else { return };
         let slowest = Millis(self.random.u64(10..2_500));
-        self.note(format!("slow down {}: {} ms", id.short(), slowest.0));
+        let lag = Millis(self.random.u64(0..MAX_LAG));
+        self.note(format!("slow down {}: {} ms, and {} ms late", id.short(), slowest.0, lag.0));
         if let Some(machine) = self.machine(&id) {
             machine.link.slowest = slowest;
+            machine.lag = lag;
         }
     }
 
-    /// All schedules that the machine ever had arrive again, the newest first.
+    /// All schedules that the machine had arrive again, the newest first. Then the connection breaks.
     fn replay(&mut self) {
         let Some(id) = self.any_machine() else { return };
-        let Some(epoch) = self.machines.get(&id).and_then(|machine| Some(machine.daemon.as_ref()?.epoch)) else {
-            return;
-        };
+        let daemon = self.machines.get(&id).and_then(|machine| machine.daemon.as_ref());
+        let Some((epoch, session)) = daemon.map(|daemon| (daemon.epoch, daemon.sessions)) else { return };
         self.note(format!("old schedules reach {}", id.short()));
         let to = Origin { machine: id, epoch };
         for schedule in self.store.past_schedules(&to.machine).into_iter().rev() {
             self.tell_agent(&to, flota_agent::Event::Schedule(schedule));
         }
+        self.after(Millis(1), Action::Broken { to, session });
     }
 
     // === Store ===
 
     fn hurt_store(&mut self) {
+        if self.swapping {
+            return;
+        }
         let health = match (self.health, self.random.bool()) {
             (Health::Up, true) => Health::Down,
             (Health::Up, false) => Health::Frozen,
@@ -221,7 +273,7 @@ impl World {
         self.set_health(health);
     }
 
-    fn set_health(&mut self, health: Health) {
+    pub(crate) fn set_health(&mut self, health: Health) {
         if health == self.health {
             return;
         }
@@ -255,19 +307,23 @@ impl World {
         }
     }
 
-    /// Repairs everything.
+    /// Repairs everything; what takes people longer is for [`World::tidy`].
     pub(crate) fn calm(&mut self) {
         self.note("everything is repaired".to_owned());
-        self.set_health(Health::Up);
+        if !self.swapping {
+            self.set_health(Health::Up);
+        }
         let ids: Vec<MachineId> = self.machines.keys().cloned().collect();
         for id in ids {
             if let Some(machine) = self.machine(&id) {
                 machine.link = Link::default();
+                machine.lag = Millis(0);
                 if !machine.host.powered {
                     self.switch_on(&id);
                 }
             }
         }
         self.calm_since = Some(self.now);
+        self.tidy();
     }
 }

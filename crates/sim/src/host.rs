@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flota_agent::fence::Guarded;
 use flota_agent::{Event, FileOp, FileResults, Held, Installed, JobResult, Observation};
 use flota_registry::{TargetState, UnitStates};
 use flota_unit::{UnitFile, UnitHash, UnitName};
@@ -10,6 +11,8 @@ use flota_unit::{UnitFile, UnitHash, UnitName};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) active: bool,
+    /// Whether it has processes: from the moment that its start is taken on until its stop has ended, or it is killed.
+    pub(crate) up: bool,
     /// Times it was started during this boot.
     pub(crate) starts: u32,
     /// The content it was last started with.
@@ -22,6 +25,8 @@ pub(crate) struct UnitJob {
     pub(crate) unit: UnitName,
     pub(crate) number: u64,
     pub(crate) start: bool,
+    /// The life of the daemon that asked for it; 0: the guard did.
+    pub(crate) asked_by: u64,
 }
 
 impl UnitJob {
@@ -37,6 +42,8 @@ pub(crate) enum Job {
     Unit(UnitJob),
     /// A later job of the same unit took its place.
     Canceled(UnitJob),
+    /// SIGKILL to all of its processes.
+    Kill(UnitName),
     Observe {
         token: flota_agent::Token,
         units: Vec<UnitName>,
@@ -55,6 +62,9 @@ pub(crate) struct Host {
     /// The job of each unit that has not ended.
     jobs: BTreeMap<UnitName, UnitJob>,
     numbers: u64,
+    /// The guard's file, and whether a guard runs.
+    pub(crate) guarded: Option<Guarded>,
+    pub(crate) has_guard: bool,
 }
 
 impl Host {
@@ -79,11 +89,17 @@ impl Host {
         self.files.clone()
     }
 
+    /// People have put another disk in.
+    pub(crate) fn reinstalled(boot: u32) -> Host {
+        Host { boot, ..Host::new() }
+    }
+
     /// The power is gone: links and processes with it.
     pub(crate) fn power_off(&mut self) {
         self.powered = false;
         self.runs.clear();
         self.jobs.clear();
+        (self.guarded, self.has_guard) = (None, false);
         self.files.values_mut().for_each(|file| file.linked = false);
     }
 
@@ -96,10 +112,21 @@ impl Host {
         self.runs.get(unit).is_some_and(|run| run.active)
     }
 
+    /// Whether the unit has processes, with what content, if that is known.
+    pub(crate) fn is_up(&self, unit: &UnitName) -> bool {
+        self.runs.get(unit).is_some_and(|run| run.up)
+    }
+
     /// Takes on a start or stop; returns it, and the job of the same unit that it cancels.
-    pub(crate) fn take_on(&mut self, unit: &UnitName, start: bool) -> (UnitJob, Option<UnitJob>) {
+    pub(crate) fn take_on(&mut self, unit: &UnitName, start: bool, asked_by: u64) -> (UnitJob, Option<UnitJob>) {
         self.numbers += 1;
-        let job = UnitJob { unit: unit.clone(), number: self.numbers, start };
+        let job = UnitJob { unit: unit.clone(), number: self.numbers, start, asked_by };
+        if let Some(file) = self.files.get(unit).filter(|file| start && file.linked) {
+            let run = self.runs.entry(unit.clone()).or_default();
+            if !run.up {
+                (run.up, run.hash) = (true, Some(file.hash));
+            }
+        }
         let canceled = self.jobs.insert(unit.clone(), job.clone());
         (job, canceled)
     }
@@ -113,11 +140,23 @@ impl Host {
         Some(if job.start { self.start(&job.unit) } else { self.stop(&job.unit) })
     }
 
+    /// Kills all processes of a unit; returns the job that ends with them.
+    pub(crate) fn kill(&mut self, unit: &UnitName) -> Option<(UnitJob, JobResult)> {
+        if let Some(run) = self.runs.get_mut(unit) {
+            (run.active, run.up) = (false, false);
+        }
+        let job = self.jobs.remove(unit)?;
+        let result = if job.start { JobResult::Failed("killed".to_owned()) } else { JobResult::Done };
+        Some((job, result))
+    }
+
     /// Why the order on this machine's disk says that `unit` is to run on, if it does: a stop would break promise P1.
     pub(crate) fn wants_on(&self, unit: &UnitName) -> Option<String> {
         let held = self.held();
         let schedule = held.schedule.as_ref()?;
-        let order = schedule.units.get(unit).filter(|order| order.target == TargetState::Launched)?;
+        // Exclusive units ask for it: they end with their machine's lease.
+        let order =
+            schedule.units.get(unit).filter(|order| order.target == TargetState::Launched && !order.exclusive)?;
         let as_wanted = self.runs.get(unit).is_some_and(|run| run.active && run.hash == Some(order.hash));
         as_wanted.then(|| format!("{unit} runs as generation {} on the disk wants it", schedule.generation.0))
     }
@@ -149,14 +188,14 @@ impl Host {
         };
         let run = self.runs.entry(unit.clone()).or_default();
         if !run.active {
-            *run = Run { active: true, starts: run.starts + 1, hash: Some(file.hash) };
+            *run = Run { active: true, up: true, starts: run.starts + 1, hash: Some(file.hash) };
         }
         JobResult::Done
     }
 
     fn stop(&mut self, unit: &UnitName) -> JobResult {
         if let Some(run) = self.runs.get_mut(unit) {
-            run.active = false;
+            (run.active, run.up) = (false, false);
         }
         JobResult::Done
     }

@@ -16,10 +16,14 @@ mod daemon;
 mod effects;
 mod fault;
 mod host;
+mod jobs;
 mod link;
+mod people;
 mod promises;
+mod serve;
 mod session;
 mod store;
+mod watches;
 mod world;
 
 pub use constraints::broken;

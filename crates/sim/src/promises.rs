@@ -1,8 +1,12 @@
 //! The promises, as checks on what just happened.
 
-use flota_registry::{Change, ClusterSnapshot, DesiredState, KeyValue, MachineId, Op, Schedule, Txn, codec, keys};
+use std::collections::BTreeMap;
+
+use flota_registry::{Change, ClusterSnapshot, DesiredState, Key, KeyValue, MachineId, Op, Schedule, Txn, codec, keys};
+use flota_unit::{Requirements, UnitFile, UnitHash, UnitName};
 
 use crate::constraints::{breach, broken, needs};
+use crate::host::{Host, Run};
 use crate::store::Store;
 
 /// P3: who writes schedules leads, and each is one generation on. To be asked before the transaction is carried out; answers what is
@@ -37,6 +41,53 @@ pub(crate) fn misplaced(store: &Store, seen: i64, txn: &Txn) -> Option<String> {
     }
     decided.apply(seen + 1, &changes);
     broken(&decided).map(|why| format!("P5: {why}"))
+}
+
+/// Nothing new comes to a machine that people took out of service, nor anywhere while a living machine takes no orders, as
+/// far as the cluster at revision `seen` says so.
+pub(crate) fn barred(store: &Store, seen: i64, txn: &Txn) -> Option<String> {
+    let before = store.snapshot_at(seen);
+    for (key, value) in schedules(txn) {
+        if let Some((id, _)) = before.machines().iter().find(|(_, entry)| entry.value.frozen.is_some()) {
+            return Some(format!("{key} changes while {} takes no orders", id.short()));
+        }
+        let (Some(Key::Schedule(id)), Ok(new)) = (Key::parse(key), codec::decode::<Schedule>(value)) else {
+            return Some(format!("{key}: not a schedule"));
+        };
+        let old = before.schedules().get(&id).map(|entry| &entry.value.units);
+        let added = new.units.keys().find(|unit| old.is_none_or(|old| !old.contains_key(*unit)));
+        if let (Some(unit), Some(cordon)) = (added, before.cordons().get(&id)) {
+            return Some(format!("{unit} comes to {}, which is {:?}", id.short(), cordon.value.mode));
+        }
+    }
+    None
+}
+
+/// An exclusive unit that has processes on two machines.
+pub(crate) fn doubled<'a>(
+    hosts: impl Iterator<Item = (&'a MachineId, &'a Host)>,
+    texts: &BTreeMap<UnitHash, UnitFile>,
+) -> Option<String> {
+    let is_exclusive = |unit: &UnitName, run: &Run| {
+        let file = run.hash.and_then(|hash| texts.get(&hash));
+        file.is_some_and(|file| Requirements::from_unit(unit, file).is_ok_and(|asks| asks.exclusive))
+    };
+    let mut places: BTreeMap<&UnitName, &MachineId> = BTreeMap::new();
+    for (id, host) in hosts {
+        for (unit, run) in host.runs.iter().filter(|(_, run)| run.up) {
+            if is_exclusive(unit, run)
+                && let Some(other) = places.insert(unit, id)
+            {
+                return Some(format!("exclusive: {unit} is up on {} and on {}", other.short(), id.short()));
+            }
+        }
+    }
+    None
+}
+
+/// Whether the transaction writes schedules.
+pub(crate) fn changes_schedules(txn: &Txn) -> bool {
+    schedules(txn).next().is_some()
 }
 
 fn schedules(txn: &Txn) -> impl Iterator<Item = (&str, &[u8])> {

@@ -10,14 +10,49 @@ use flota_registry::{
     Change, ClusterSnapshot, Compare, Key, KeyValue, LeaseId, MachineId, Millis, Op, Schedule, Txn, codec, keys,
 };
 
-/// The one store of the cluster. What it holds is durable: it can be away, but it forgets nothing.
+/// A store of a cluster. What it holds is durable: it can be away; to forget something it must be wiped, or made anew.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     mvcc: Mvcc,
-    leases: i64,
+    /// Everything that it was asked to change, in order: any point of its past can be made again.
+    log: Vec<(Millis, Request)>,
+    /// Its own id, which its data directory got when that was made.
+    pub(crate) id: u64,
 }
 
 impl Store {
+    pub(crate) fn new(id: u64) -> Store {
+        Store { id, ..Store::default() }
+    }
+
+    /// How much it was asked until now, to be restored later.
+    pub(crate) fn backup(&self) -> usize {
+        self.log.len()
+    }
+
+    /// A store as this one was when the backup was made.
+    pub(crate) fn restored(&self, backup: usize, id: u64) -> Store {
+        let mut store = Store::new(id);
+        for (now, request) in self.log.iter().take(backup) {
+            // What was refused then is refused now.
+            let _ = store.execute(*now, request.clone());
+        }
+        store
+    }
+
+    /// All of Flota's keys are deleted.
+    pub(crate) fn wipe(&mut self, now: Millis) {
+        let range = KeyRange::prefix(keys::PREFIX.as_bytes());
+        // A deletion of everything has no way to fail.
+        let _ = self.execute(now, Request::Delete(DeleteRequest { range, prev_kv: false }));
+    }
+
+    fn execute(&mut self, now: Millis, request: Request) -> Option<Response> {
+        let answer = self.mvcc.execute(time(now), &request);
+        self.log.push((now, request));
+        answer.ok()
+    }
+
     pub(crate) fn revision(&self) -> i64 {
         self.mvcc.revision()
     }
@@ -36,10 +71,11 @@ impl Store {
         self.snapshot_at(0)
     }
 
-    /// Every schedule that the machine ever had, oldest first.
+    /// Every schedule that the machine had since the store first had the one that it has now, oldest first.
     pub(crate) fn past_schedules(&self, machine: &MachineId) -> Vec<Schedule> {
         let key = Key::Schedule(machine.clone()).to_string();
-        let (batches, _) = self.changes(&KeyRange::new(key.as_bytes(), &[]), 0);
+        let from = self.get(&key).map_or(i64::MAX, |pair| pair.create_revision);
+        let (batches, _) = self.changes(&KeyRange::new(key.as_bytes(), &[]), from);
         let changes = batches.into_iter().flat_map(|(_, changes)| changes);
         let put = |change| if let Change::Put(pair) = change { codec::decode(&pair.value).ok() } else { None };
         changes.filter_map(put).collect()
@@ -58,25 +94,24 @@ impl Store {
             success: txn.ops.iter().map(operation).collect(),
             failure: Vec::new(),
         });
-        match self.mvcc.execute(time(now), &request) {
-            Ok(Response::Txn(response)) if response.succeeded => Some(response.revision),
+        match self.execute(now, request) {
+            Some(Response::Txn(response)) if response.succeeded => Some(response.revision),
             // A lease that is gone refuses the whole transaction, like a compare.
             _ => None,
         }
     }
 
-    pub(crate) fn grant(&mut self, now: Millis, seconds: i64) -> Option<LeaseId> {
-        self.leases += 1;
-        let id = flota_mvcc::LeaseId::new(self.leases)?;
-        self.mvcc.execute(time(now), &Request::LeaseGrant { id, ttl: seconds }).ok()?;
+    pub(crate) fn grant(&mut self, now: Millis, number: i64, seconds: i64) -> Option<LeaseId> {
+        let id = flota_mvcc::LeaseId::new(number)?;
+        self.execute(now, Request::LeaseGrant { id, ttl: seconds })?;
         Some(LeaseId(id.get()))
     }
 
     /// Whether the lease lives, and now has its full time again.
     pub(crate) fn keep_alive(&mut self, now: Millis, lease: LeaseId) -> bool {
         let Some(id) = flota_mvcc::LeaseId::new(lease.0) else { return false };
-        let answer = self.mvcc.execute(time(now), &Request::LeaseKeepAlive(id));
-        matches!(answer, Ok(Response::LeaseKeepAlive(kept)) if kept.ttl > 0)
+        let answer = self.execute(now, Request::LeaseKeepAlive(id));
+        matches!(answer, Some(Response::LeaseKeepAlive(kept)) if kept.ttl > 0)
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
@@ -87,7 +122,7 @@ impl Store {
     pub(crate) fn expire(&mut self, now: Millis) {
         for id in self.mvcc.expired(time(now)) {
             // The state itself named it.
-            let _ = self.mvcc.execute(time(now), &Request::LeaseRevoke(id));
+            let _ = self.execute(now, Request::LeaseRevoke(id));
         }
     }
 

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use flota_agent::JobResult;
 use flota_engine::Reach;
-use flota_registry::{Cluster, MachineId, Millis, create_cluster};
-use flota_unit::UnitHash;
+use flota_registry::{MachineId, Millis};
+use flota_unit::{UnitFile, UnitHash};
 
 use crate::call::{Answer, Call, CallId};
 use crate::daemon::{Daemon, Watch};
@@ -82,8 +81,10 @@ pub(crate) enum Action {
     Tick { to: Origin },
     /// The session is tried again.
     Connect { to: Origin },
-    /// The lease is to be renewed, if the session is still number `session`.
-    Renew { to: Origin, session: u64 },
+    /// The lease is to be renewed, if it is still the one with this number.
+    Renew { to: Origin, number: u64 },
+    /// What was put back has been there for a while, if the session is still number `session`.
+    Settled { to: Origin, session: u64 },
     /// The connection is found broken, if the session is still number `session`.
     Broken { to: Origin, session: u64 },
     /// The feed is read again, if it is still number `feed`.
@@ -94,6 +95,20 @@ pub(crate) enum Action {
     Republish { to: Origin },
     /// systemd is done, if the machine has not been switched off since.
     JobDone { machine: MachineId, boot: u32, asked_by: u64, job: Job },
+    /// The guard wakes, if the machine has not been switched off since.
+    Guard { machine: MachineId, boot: u32 },
+    /// The guard's file was written.
+    GuardTold { to: Origin, at: Millis },
+    /// A daemon starts on a machine that has none.
+    StartDaemon { machine: MachineId },
+    /// People put another disk into the machine.
+    Reinstall { machine: MachineId },
+    /// People bring a store up again.
+    StoreUp,
+    /// People accept the store, if a machine doubts it.
+    AcceptStore,
+    /// People look after what is left to be done.
+    Tidy,
     /// Somebody says whether a machine can be reached.
     Probed { to: Origin, machine: MachineId, through: Option<MachineId>, found: Reach },
     /// Leases may have ended.
@@ -117,6 +132,8 @@ pub(crate) struct Machine {
     pub(crate) link: Link,
     pub(crate) daemon: Option<Daemon>,
     pub(crate) zone: &'static str,
+    /// How late, at most, what is due happens on this machine.
+    pub(crate) lag: Millis,
 }
 
 /// What the store's process is doing.
@@ -136,6 +153,22 @@ pub(crate) struct World {
     pub(crate) script: Script,
     pub(crate) store: Store,
     pub(crate) health: Health,
+    /// Counts stores, and leases in all of them.
+    pub(crate) stores: u64,
+    pub(crate) leases: i64,
+    /// The cluster's record as it was last looked for: in which store, at which revision, and since when it is what it is.
+    pub(crate) record_seen: (u64, i64, i64),
+    /// A point of the store's past that it can be restored to.
+    pub(crate) backup: Option<usize>,
+    /// The cluster's own store, while another one stands in its place.
+    pub(crate) kept: Option<Store>,
+    /// Whether there was ever a store in its place that machines may not believe; and whether one is being exchanged.
+    pub(crate) doubtful: bool,
+    pub(crate) swapping: bool,
+    /// Every text that was ever submitted.
+    pub(crate) texts: BTreeMap<UnitHash, UnitFile>,
+    /// Whether a unit came up or went down since the last look at exclusive ones.
+    pub(crate) runs_changed: bool,
     /// What arrived at a frozen store.
     frozen: Vec<(Origin, CallId, Call)>,
     pub(crate) machines: BTreeMap<MachineId, Machine>,
@@ -145,7 +178,7 @@ pub(crate) struct World {
     pub(crate) faults_left: u32,
     pub(crate) calm_since: Option<Millis>,
     pub(crate) commits: u64,
-    last_commit: Millis,
+    pub(crate) last_commit: Millis,
     pub(crate) starts: u64,
     trace: VecDeque<String>,
     fingerprint: u64,
@@ -159,8 +192,17 @@ impl World {
             now: Millis(1_000),
             random: fastrand::Rng::with_seed(seed),
             script: script.clone(),
-            store: Store::default(),
+            store: Store::new(1),
             health: Health::Up,
+            stores: 1,
+            leases: 0,
+            record_seen: (0, 0, 0),
+            backup: None,
+            kept: None,
+            doubtful: false,
+            swapping: false,
+            texts: BTreeMap::new(),
+            runs_changed: false,
             frozen: Vec::new(),
             machines: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -178,7 +220,7 @@ impl World {
         for number in 1..=script.machines {
             let Ok(id) = format!("{number:08x}{:024x}", 0).parse::<MachineId>() else { continue };
             let zone = if number * 2 <= script.machines { "a" } else { "b" };
-            let machine = Machine { host: Host::new(), link: Link::default(), daemon: None, zone };
+            let machine = Machine { host: Host::new(), link: Link::default(), daemon: None, zone, lag: Millis(0) };
             world.machines.insert(id.clone(), machine);
             world.start_daemon(&id);
         }
@@ -196,6 +238,7 @@ impl World {
             actions += 1;
             self.act(action);
             self.poke_watches();
+            self.check_exclusive();
             if actions >= MAX_ACTIONS {
                 self.violate("the world never comes to rest".to_owned());
             }
@@ -213,6 +256,15 @@ impl World {
                 revision: self.store.revision(),
                 fingerprint: self.fingerprint,
             }),
+        }
+    }
+
+    /// No exclusive unit runs on two machines.
+    fn check_exclusive(&mut self) {
+        if std::mem::take(&mut self.runs_changed) {
+            let hosts = self.machines.iter().map(|(id, machine)| (id, &machine.host));
+            let found = promises::doubled(hosts, &self.texts);
+            self.check(found);
         }
     }
 
@@ -288,7 +340,16 @@ impl World {
             Action::Deliver { to, watch } => self.deliver(&to, watch),
             Action::Tick { to } => self.tick(&to),
             Action::Connect { to } => self.connect(&to),
-            Action::Renew { to, session } => self.renew(&to, session),
+            Action::Renew { to, number } => self.renew(&to, number),
+            Action::Settled { to, session } => self.settled(&to, session),
+            Action::Guard { machine, boot } => self.guard(&machine, boot),
+            Action::GuardTold { to, at } => self.tell_agent(&to, flota_agent::Event::GuardTold { at }),
+            Action::StartDaemon { machine } => self.start_missing_daemon(&machine),
+            Action::Reinstall { machine } => self.reinstall(&machine),
+            Action::StoreUp => self.bring_store_up(),
+            Action::AcceptStore if self.is_up() => drop(self.accept()),
+            Action::AcceptStore => {}
+            Action::Tidy => self.tidy(),
             Action::Broken { to, session } => self.broken(&to, session),
             Action::Reload { to, feed } => self.reload(&to, feed),
             Action::Refetch { to, hash } => self.fetch(&to, hash),
@@ -336,7 +397,11 @@ impl World {
             }
             return;
         }
+        let store = self.store.id;
+        let is_old = self.daemon(&from).is_some_and(|daemon| daemon.store != store);
         match self.health {
+            // The connection was to another store.
+            _ if is_old && !matches!(call, Call::Look) => self.answer(from, id, Answer::Unreachable),
             Health::Up => {
                 let answer = self.serve(&from, call);
                 self.answer(from, id, answer);
@@ -366,102 +431,6 @@ impl World {
         if machine.link.back {
             let span = machine.link.latency(&mut self.random);
             self.after(span, Action::Response { to, id, answer });
-        }
-    }
-
-    fn serve(&mut self, from: &Origin, call: Call) -> Answer {
-        let now = self.now;
-        self.store.expire(now);
-        let committed = |revision: Option<i64>| revision.map_or(Answer::Refused, Answer::Committed);
-        let answer = match call {
-            Call::EnsureCluster => {
-                if let Ok(id) = "00000000000000000000000000000001".parse() {
-                    self.store.commit(now, &create_cluster(&Cluster { id, created_unix_ms: 0, incarnation: 0 }));
-                }
-                Answer::Done
-            }
-            Call::KeepAlive(lease) => Answer::Lease(Some(lease).filter(|lease| self.store.keep_alive(now, *lease))),
-            Call::Grant => Answer::Lease(self.store.grant(now, self.script.lease_seconds)),
-            Call::Announce(txn) | Call::Campaign(txn) => committed(self.store.commit(now, &txn)),
-            Call::ReadOwn => self.read_own(&from.machine),
-            Call::Range => Answer::Cluster(Box::new(self.store.snapshot())),
-            Call::Commit { txn, seen } => {
-                let (unfenced, misplaced) = (
-                    promises::unfenced(&self.store, &from.machine, &txn),
-                    promises::misplaced(&self.store, seen, &txn),
-                );
-                let revision = self.store.commit(now, &txn);
-                if let Some(revision) = revision {
-                    self.commits += 1;
-                    self.last_commit = now;
-                    self.note(format!("{} committed revision {revision}", from.machine.short()));
-                    self.check(unfenced);
-                    self.check(misplaced);
-                }
-                committed(revision)
-            }
-            Call::Text(hash) => Answer::Text(self.store.get(&flota_registry::Key::File(hash).to_string())),
-            Call::Publish(report) => {
-                let lease = self.daemon(from).and_then(|daemon| daemon.lease());
-                let txn = lease.map(|lease| flota_registry::publish_report(&from.machine, &report, lease));
-                committed(txn.and_then(|txn| self.store.commit(now, &txn)))
-            }
-        };
-        if let Some(at) = self.store.next_expiry() {
-            self.after(at.since(now).plus(Millis(1)), Action::Expire);
-        }
-        answer
-    }
-
-    fn read_own(&self, me: &MachineId) -> Answer {
-        let key = |key: flota_registry::Key| self.store.get(&key.to_string());
-        Answer::Own {
-            revision: self.store.revision(),
-            leader: key(flota_registry::Key::Leader),
-            schedule: key(flota_registry::Key::Schedule(me.clone())),
-        }
-    }
-
-    // === systemd ===
-
-    fn job_done(&mut self, machine: &MachineId, boot: u32, asked_by: u64, job: Job) {
-        let Some(Machine { host, daemon, .. }) = self.machines.get_mut(machine) else { return };
-        if !host.powered || host.boot != boot {
-            return;
-        }
-        // Jobs are systemd's and outlive the daemon; files are changed by the daemon itself.
-        if matches!(job, Job::Files(_)) && daemon.as_ref().is_none_or(|daemon| daemon.epoch != asked_by) {
-            return;
-        }
-        let epoch = daemon.as_ref().map(|daemon| daemon.epoch);
-        let mut changed = None;
-        let event = match job {
-            Job::Files(ops) => match host.change_files(&ops) {
-                Ok(results) => flota_agent::Event::FilesChanged(results),
-                Err(why) => return self.violate(why),
-            },
-            Job::Canceled(job) => job.event(JobResult::Failed("job was canceled".to_owned())),
-            Job::Unit(job) => {
-                let Some(result) = host.finish(&job) else { return };
-                changed = Some(job.unit.clone());
-                job.event(result)
-            }
-            Job::Observe { token, units } => flota_agent::Event::Observed { token, units: host.observe(units) },
-        };
-        if let Some(unit) = changed {
-            self.signal(machine, epoch, unit);
-        }
-        self.tell_agent(&Origin { machine: machine.clone(), epoch: asked_by }, event);
-    }
-
-    /// systemd tells whoever listens that a unit changed.
-    fn signal(&mut self, machine: &MachineId, epoch: Option<u64>, unit: flota_unit::UnitName) {
-        let runs = self.machines.get(machine).is_some_and(|machine| machine.host.is_running(&unit));
-        self.starts += u64::from(runs);
-        self.note(format!("{} {} {unit}", machine.short(), if runs { "runs" } else { "has stopped" }));
-        if let Some(epoch) = epoch {
-            let to = Origin { machine: machine.clone(), epoch };
-            self.tell_agent(&to, flota_agent::Event::Changed(Some(vec![unit])));
         }
     }
 }

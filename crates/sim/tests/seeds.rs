@@ -17,7 +17,7 @@ fn whatever_goes_wrong_healthy_units_run_on_and_in_the_end_everything_runs_once(
             Err(violation) => panic!("{violation}"),
         }
     }
-    assert!(commits > SEEDS * 10 && starts > SEEDS * 10, "worlds in which little happens: {commits}, {starts}");
+    assert!(commits > SEEDS * 5 && starts > SEEDS * 5, "worlds in which little happens: {commits}, {starts}");
 }
 
 #[test]

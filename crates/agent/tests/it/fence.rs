@@ -433,3 +433,78 @@ proptest! {
         world.recovers();
     }
 }
+
+fn believed(incarnation: u64) -> Event {
+    let cluster = CLUSTER.parse().unwrap();
+    Event::Believed(flota_agent::trust::Known { cluster, incarnation, revision: 1, store: None })
+}
+
+/// A machine in a store that people have just accepted, with this schedule.
+#[track_caller]
+fn accepts(machine: &mut FakeMachine, schedule: &Schedule) {
+    machine.send(believed(1));
+    machine.schedule(schedule);
+    renew(machine);
+}
+
+#[track_caller]
+fn hold_on(machine: &mut FakeMachine, span: u64) {
+    for _ in 0..span / 100 {
+        machine.pass(100);
+        renew(machine);
+    }
+}
+
+#[test]
+fn in_an_accepted_store_it_starts_only_when_another_machine_must_have_ended_it() {
+    let mut machine = machine();
+    machine.send(believed(0));
+    accepts(&mut machine, &with_lone(1));
+    hold_on(&mut machine, 6_900);
+    assert!(!machine.is_running(&name(LONE)), "a lease and two seconds have not passed");
+    assert_runs(&machine, &[(A, 1)]);
+    hold_on(&mut machine, 200);
+    assert_runs(&machine, &[(LONE, 1)]);
+}
+
+#[test]
+fn a_daemon_that_restarts_meanwhile_waits_anew() {
+    let mut machine = machine();
+    accepts(&mut machine, &with_lone(1));
+    hold_on(&mut machine, 5_000);
+    machine.restart_daemon();
+    machine.schedule(&with_lone(1));
+    renew(&mut machine);
+    hold_on(&mut machine, 6_500);
+    assert!(!machine.is_running(&name(LONE)));
+    hold_on(&mut machine, 1_000);
+    assert_runs(&machine, &[(LONE, 1)]);
+    machine.restart_daemon();
+    machine.schedule(&with_lone(1));
+    renew(&mut machine);
+    hold_on(&mut machine, 1_000);
+    assert_runs(&machine, &[(LONE, 1)]);
+    assert_eq!(machine.count("stop"), 0);
+}
+
+#[test]
+fn what_runs_and_is_still_this_machines_runs_on_in_an_accepted_store() {
+    let mut machine = lone();
+    accepts(&mut machine, &with_lone(1));
+    hold_on(&mut machine, 20_000);
+    assert_untouched(&machine);
+}
+
+#[test]
+fn what_an_accepted_store_gives_to_another_machine_is_down_when_the_old_lease_ends() {
+    let mut machine = lone();
+    machine.stubborn.insert(name(LONE));
+    let lease_ends = machine.now.plus(LEASE);
+    accepts(&mut machine, &schedule(1, &[(A, 1, LAUNCHED)]));
+    while machine.now.plus(Millis(100)) < lease_ends {
+        hold_on(&mut machine, 100);
+    }
+    assert!(!machine.is_running(&name(LONE)), "{:#?}", machine.trace);
+    assert_eq!(machine.count("kill"), 1);
+    assert_runs(&machine, &[(A, 1)]);
+}

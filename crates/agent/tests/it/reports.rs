@@ -100,3 +100,20 @@ fn what_is_to_leave_is_told_of_before_anybody_knows_how_it_is() {
     let report = published.unwrap();
     assert_eq!((report.generation, report.units[&name("a.service")].states.active.as_str()), (Generation(2), ""));
 }
+
+#[test]
+fn a_unit_whose_start_is_under_way_is_not_said_to_be_down_when_it_has_to_leave() {
+    let mut machine = running();
+    let c = name("c.service");
+    machine.hanging.insert(c.clone());
+    machine.stubborn.insert(c.clone());
+    machine
+        .schedule(&schedule(2, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED), ("c.service", 3, LAUNCHED)]));
+    // Nobody has seen it activating yet; before that it was seen inactive.
+    machine.schedule(&schedule(3, &[("a.service", 1, LAUNCHED), ("b.service", 2, LAUNCHED)]));
+    machine.pass(1_000);
+    let report = machine.last_report();
+    assert_eq!(report.generation, Generation(3));
+    let active = report.units[&c].states.active.as_str();
+    assert!(!matches!(active, "inactive" | "failed"), "{active}: whoever waits for its end takes that for it");
+}

@@ -179,11 +179,12 @@ fn info(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<MachineInfo> {
     }
     let frozen = living.and_then(|machine| machine.frozen.clone());
     let down = member.and_then(|member| member.down_unix_ms);
+    let notes = snapshot.notes();
     let asked = || cordon.and_then(|cordon| cordon.reason.clone());
     let (state, reason) = match (living, cordon.map(|cordon| cordon.mode)) {
         (_, Some(CordonMode::Removed)) => (MachineState::Removed, asked()),
         (None, _) if down.is_some() => (MachineState::Down, None),
-        (None, _) => (MachineState::Lost, None),
+        (None, _) => (MachineState::Lost, notes.and_then(|notes| notes.suspects.get(id)).cloned()),
         (Some(_), _) if frozen.is_some() => (MachineState::Frozen, frozen),
         (Some(_), Some(CordonMode::Draining)) => (MachineState::Draining, asked()),
         (Some(_), Some(CordonMode::Cordoned)) => (MachineState::Cordoned, asked()),

@@ -1,16 +1,21 @@
 //! What a machine gives back to a store that lost it: its units, their texts, its schedule.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
+use flota_agent::trust::to_put_back;
 use flota_etcd::{Committed, StoreClient};
 use flota_registry::{
-    DesiredState, DesiredUnit, Key, MachineId, Schedule, ScheduledUnit, TargetState, put_back_schedule, put_unit,
+    DesiredState, DesiredUnit, Entry, Key, MachineId, Schedule, ScheduledUnit, TargetState, keys, put_back_schedule,
+    put_unit,
 };
 use flota_unit::{UnitFile, UnitName};
 use tracing::{error, info};
 
 use crate::disk::AgentDir;
 
-/// Puts back what `held` has, unless the store has a schedule for this machine. Nothing that is there is overwritten.
+/// Puts back what `held` has, unless the store has a schedule for this machine. Nothing that is there is overwritten, and
+/// nothing is taken from another machine ([`to_put_back`]).
 /// The schedule comes last: as long as it is missing, it is known that this was not finished.
 pub(super) async fn put_back(
     client: &StoreClient,
@@ -18,8 +23,12 @@ pub(super) async fn put_back(
     mut held: Schedule,
     dir: &AgentDir,
 ) -> anyhow::Result<()> {
+    let (_, pairs) = client.range(keys::SCHEDULES).await?;
+    let others = pairs.iter().filter_map(|pair| Entry::<Schedule>::decode(pair).ok());
+    let elsewhere: BTreeSet<UnitName> = others.flat_map(|entry| entry.value.units.into_keys()).collect();
+    let stays = to_put_back(&held, &elsewhere).units;
+    let mut changed = stays.len() < held.units.len();
     let mut known = Vec::new();
-    let mut changed = false;
     for (name, unit) in std::mem::take(&mut held.units) {
         let Some(file) = text_of(client, &name, &unit, dir).await? else {
             changed = true;
@@ -42,7 +51,8 @@ pub(super) async fn put_back(
             units += 1;
         }
     }
-    held.units = known.into_iter().map(|(name, unit, _)| (name, unit)).collect();
+    let back = known.into_iter().map(|(name, unit, _)| (name, unit));
+    held.units = back.filter(|(name, _)| stays.contains_key(name)).collect();
     if changed {
         held.generation = held.generation.next();
     }

@@ -316,3 +316,40 @@ async fn a_machine_that_goes_down_says_so_and_leaves_nothing_that_says_it_lives(
     assert_eq!(leader, None, "another one can lead at once");
     assert!(rig.data.agent().read_held().is_ok());
 }
+
+/// What another machine has put back, or was given.
+fn of_another(schedule: &Schedule) -> Txn {
+    put_back_schedule(&"fedcba9876543210fedcba9876543210".parse().unwrap(), schedule)
+}
+
+#[tokio::test]
+async fn who_returns_late_to_an_accepted_store_takes_nothing_from_others_and_starts_nothing_exclusive() {
+    let mut held = schedule(9, &["a.service", "moved.service", "lone.service"]);
+    held.units.get_mut("lone.service").unwrap().exclusive = true;
+    let prepare = [accept_store(&cluster(1), None), of_another(&schedule(3, &["moved.service"]))];
+    let mut rig = Rig::start(Some(known(50)), Some(held), &prepare).await;
+    let (believed, offered) = rig.ordered().await;
+    assert_eq!(believed.unwrap().incarnation, 1);
+    assert_eq!(
+        offered,
+        schedule(10, &["a.service"]),
+        "it may have been removed, or away: what moved stays where it is"
+    );
+    let snapshot = rig.cluster().await;
+    assert!(snapshot.members().contains_key(&me()));
+    assert!(snapshot.units().contains_key("lone.service"), "the leader places it");
+}
+
+#[tokio::test]
+async fn a_store_with_an_older_schedule_is_not_believed_however_far_it_has_moved_on() {
+    let older = schedule(4, &[]);
+    let prepare = [accept_store(&cluster(0), None), put_back_schedule(&me(), &older)];
+    let mut rig = Rig::start(Some(known(1)), Some(schedule(9, &["a.service"])), &prepare).await;
+    let why = rig.freezes().await;
+    assert_eq!(why.doubt, Doubt::Behind(Generation(4), Generation(9)));
+    rig.linked().await;
+    assert_eq!(rig.cluster().await.machines()[&me()].value.frozen, Some(why.to_string()));
+    rig.accept(&why).await;
+    let (believed, offered) = rig.ordered().await;
+    assert_eq!((believed.unwrap().incarnation, offered), (1, older));
+}

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use flota_registry::{
-    ClusterSnapshot, CordonMode, Fence, Key, Leftovers, Millis, Txn, collect_files, commit_schedules, forget_machine,
+    ClusterSnapshot, CordonMode, Fence, Key, LeaderNotes, Leftovers, MAX_NOTES, Millis, Txn, collect_files,
+    commit_schedules, forget_machine, put_leader_notes,
 };
 use flota_unit::UnitName;
 
@@ -12,6 +13,9 @@ use crate::event::{Effect, Ticket};
 use crate::memory::Whereabouts;
 use crate::schedule::{Decision, Plan, View, plan};
 use crate::standstill::standstill;
+
+/// Of a machine that the second opinion saved.
+const REACHED: &str = "its lease is gone, but it can be reached: nothing is moved, what it runs runs on";
 
 /// Most unused unit file texts removed at once.
 const MAX_FILES_COLLECTED: usize = 50;
@@ -32,10 +36,14 @@ impl Engine {
         self.pass_due = None;
         self.wake = None;
         let Some(plan) = self.work_out(now, effects) else { return };
-        let txn = if plan.writes.is_empty() {
-            self.snapshot.as_ref().and_then(|snapshot| leftover_records(snapshot, &self.whereabouts, fence))
-        } else {
+        let notes = self.news_for_notes(&plan, now);
+        let txn = if !plan.writes.is_empty() {
+            // What was worked out is written first; the notes follow with the next pass, which this one brings about.
             Some(commit_schedules(fence, &plan.writes))
+        } else if let Some(notes) = notes {
+            Some(put_leader_notes(fence, &notes))
+        } else {
+            self.snapshot.as_ref().and_then(|snapshot| leftover_records(snapshot, &self.whereabouts, fence))
         };
         let decisions = self.take_note(plan, effects);
         if let Some(txn) = txn {
@@ -62,6 +70,7 @@ impl Engine {
         self.progress.refresh(snapshot, &self.demands, now);
         self.whereabouts.refresh(snapshot, &self.liveness, now, self.settings.lease);
         let hold_ends = self.flapping.next_end(now);
+        let fenced = self.whereabouts.next_end(&self.liveness, now, self.settings.lease);
         let mut plan = plan(View {
             snapshot,
             cluster,
@@ -74,7 +83,23 @@ impl Engine {
             now,
         });
         plan.wake_at(hold_ends);
+        plan.wake_at(fenced);
         Some(plan)
+    }
+
+    /// The notes for people and for the next leader, if they differ from what is written.
+    fn news_for_notes(&self, plan: &Plan, now: Millis) -> Option<LeaderNotes> {
+        let snapshot = self.snapshot.as_ref()?;
+        if snapshot.is_unreadable(&Key::LeaderNotes) {
+            return None; // A later version's leader wrote them, and will again.
+        }
+        let reached = self.liveness.reached().take(MAX_NOTES);
+        let notes = LeaderNotes {
+            held_off: self.flapping.notes(now),
+            suspects: reached.map(|id| (id.clone(), REACHED.to_owned())).collect(),
+            waits: plan.waits.iter().take(MAX_NOTES).map(|(unit, why)| (unit.clone(), why.clone())).collect(),
+        };
+        (notes != snapshot.notes().cloned().unwrap_or_default()).then_some(notes)
     }
 
     /// Says what is new in the plan, and waits for what it waits for.

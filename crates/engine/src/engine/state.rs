@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use flota_registry::{
-    Change, ClusterSnapshot, Entry, Fence, Key, KeyValue, Leader, LeaseId, MachineId, Millis, Schedule, campaign,
+    Change, ClusterSnapshot, Entry, Fence, Key, KeyValue, Leader, LeaseId, MachineId, Millis, Schedule, ScheduledUnit,
+    campaign,
 };
 use flota_unit::UnitName;
 
@@ -122,13 +123,20 @@ impl Engine {
             Event::Snapshot(snapshot) => {
                 self.liveness.forget();
                 self.whereabouts.start(&snapshot);
+                if let Some(notes) = snapshot.notes().filter(|_| self.snapshot.is_none()) {
+                    self.flapping.go_on(&notes.held_off, now, self.settings.max_hold);
+                }
                 self.snapshot = Some(*snapshot);
                 self.unobserved = true;
                 self.pass_due = Some(now);
             }
             Event::Changes { revision, changes } => self.take_changes(now, revision, &changes),
             Event::Finished { ticket, outcome } => self.finish_commit(now, ticket, &outcome, &mut effects),
-            Event::Probed { machine, through, found } => self.liveness.take(&machine, through, found),
+            Event::Probed { machine, through, found } => {
+                if self.liveness.take(&machine, through, found) {
+                    self.pass_due = Some(now);
+                }
+            }
             Event::Tick => {
                 if let Role::Candidate { lease, seen, since } = self.role
                     && now.since(since) >= CAMPAIGN_RETRY
@@ -194,17 +202,22 @@ impl Engine {
 
     fn take_changes(&mut self, now: Millis, revision: i64, changes: &[Change]) {
         let Some(snapshot) = &mut self.snapshot else { return };
-        let before = exclusive_schedules(snapshot, changes);
+        let demands = &self.demands;
+        let is_exclusive = |name: &UnitName, unit: &ScheduledUnit| {
+            unit.exclusive || demands.judged(name).is_some_and(|needs| needs.exclusive)
+        };
+        let before = exclusive_schedules(snapshot, changes, &is_exclusive);
         snapshot.apply(revision, changes);
         for (id, before) in before {
             if let Some(after) = snapshot.schedules().get(&id) {
-                self.whereabouts.follow(&id, &before, &after.value);
+                self.whereabouts.follow(&id, &before, &after.value, &is_exclusive);
             }
         }
         for change in changes {
             let (Change::Put(KeyValue { key, .. }) | Change::Delete { key }) = change;
             let due = match Key::parse(key) {
                 None | Some(Key::Leader) => continue,
+                Some(Key::LeaderNotes) => now.plus(self.settings.gather),
                 // Reports say how things are, not how they should be: they matter only to whoever waits for them.
                 Some(Key::Report(id)) if !self.watching.contains(&id) => continue,
                 Some(Key::Report(_)) => now.plus(REPORT_GATHER),
@@ -224,7 +237,7 @@ impl Engine {
         };
         if std::mem::take(&mut self.unobserved) {
             for id in self.liveness.observe(snapshot, now) {
-                effects.extend(self.flapping.back(&id, now).map(Effect::RecordNote));
+                effects.extend(self.flapping.back(&id, now, self.settings.max_hold).map(Effect::RecordNote));
             }
         }
         let news = self.liveness.advance(snapshot, &self.me, now, self.settings.grace);
@@ -260,8 +273,15 @@ impl Engine {
     }
 }
 
+/// Whether no more than one copy of a scheduled unit may run, as it was ordered or as it is wanted by now.
+type IsExclusive<'a> = dyn Fn(&UnitName, &ScheduledUnit) -> bool + 'a;
+
 /// The schedules that `changes` replace and that hold exclusive units.
-fn exclusive_schedules(snapshot: &ClusterSnapshot, changes: &[Change]) -> Vec<(MachineId, Schedule)> {
+fn exclusive_schedules(
+    snapshot: &ClusterSnapshot,
+    changes: &[Change],
+    is_exclusive: &IsExclusive<'_>,
+) -> Vec<(MachineId, Schedule)> {
     let replaced = changes.iter().filter_map(|change| match change {
         Change::Put(pair) => match Key::parse(&pair.key) {
             Some(Key::Schedule(id)) => Some(id),
@@ -269,8 +289,8 @@ fn exclusive_schedules(snapshot: &ClusterSnapshot, changes: &[Change]) -> Vec<(M
         },
         Change::Delete { .. } => None,
     });
-    let held = replaced.filter_map(|id| Some((snapshot.schedules().get(&id)?.value.clone(), id)));
-    held.filter(|(schedule, _)| schedule.units.values().any(|unit| unit.exclusive))
-        .map(|(schedule, id)| (id, schedule))
+    let held = replaced.filter_map(|id| Some((&snapshot.schedules().get(&id)?.value, id)));
+    held.filter(|(schedule, _)| schedule.units.iter().any(|(name, unit)| is_exclusive(name, unit)))
+        .map(|(schedule, id)| (id, schedule.clone()))
         .collect()
 }

@@ -97,6 +97,11 @@ impl Absence {
         self.lost
     }
 
+    /// Whether it was reached although its lease is gone, and nothing speaks for its loss since.
+    pub(super) fn is_reached(&self) -> bool {
+        self.answered && self.lost.is_none()
+    }
+
     /// Questions without an answer.
     pub(super) fn open(&self) -> usize {
         self.open.len()

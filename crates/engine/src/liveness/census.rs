@@ -80,11 +80,17 @@ impl Liveness {
         back
     }
 
-    /// Takes in an answer to a [`Probe`].
-    pub(crate) fn take(&mut self, machine: &MachineId, through: Option<MachineId>, found: Reach) {
-        if let Some(absence) = self.absent.get_mut(machine) {
-            absence.take(&through, found);
-        }
+    /// Takes in an answer to a [`Probe`]; says whether it is the first sign of life since the machine's lease is gone.
+    pub(crate) fn take(&mut self, machine: &MachineId, through: Option<MachineId>, found: Reach) -> bool {
+        let Some(absence) = self.absent.get_mut(machine) else { return false };
+        let before = absence.is_reached();
+        absence.take(&through, found);
+        !before && absence.is_reached()
+    }
+
+    /// The machines without a lease that were reached all the same.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = &MachineId> {
+        self.absent.iter().filter(|(_, absence)| absence.is_reached()).map(|(id, _)| id)
     }
 
     /// Draws the consequences of the time being `now`. `me` is the machine that leads.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flota_registry::{MachineId, Millis};
+use flota_registry::{HeldOff, MAX_NOTES, MachineId, Millis};
 
 use crate::schedule::Reason;
 
@@ -10,12 +10,13 @@ use crate::schedule::Reason;
 const MEMORY: Millis = Millis(600_000);
 /// How long a machine is held off that comes back from its first loss; each further one doubles it.
 const FIRST_HOLD: Millis = Millis(10_000);
-/// The longest time that a machine is held off.
-const MAX_HOLD: Millis = Millis(600_000);
+/// Most losses that an earlier leader's word counts for; by then the hold is as long as it gets.
+const MAX_LOSSES: usize = 16;
 
 #[derive(Debug, Clone)]
 struct Hold {
     until: Millis,
+    span: Millis,
     losses: usize,
 }
 
@@ -35,15 +36,16 @@ impl Flapping {
     }
 
     /// Holds off a machine that was lost and is back; tells for how long, if it does.
-    pub(crate) fn back(&mut self, id: &MachineId, now: Millis) -> Option<String> {
+    pub(crate) fn back(&mut self, id: &MachineId, now: Millis, max_hold: Millis) -> Option<String> {
         self.losses.retain(|_, losses| {
             losses.retain(|at| now.since(*at) < MEMORY);
             !losses.is_empty()
         });
         let losses = self.losses.get(id)?.len();
         let doublings = u32::try_from(losses.saturating_sub(1)).unwrap_or(u32::MAX);
-        let span = FIRST_HOLD.0.saturating_mul(2_u64.saturating_pow(doublings)).min(MAX_HOLD.0);
-        self.holds.insert(id.clone(), Hold { until: now.plus(Millis(span)), losses });
+        let span = FIRST_HOLD.0.saturating_mul(2_u64.saturating_pow(doublings)).min(max_hold.0);
+        let span = Millis(span);
+        self.holds.insert(id.clone(), Hold { until: now.plus(span), span, losses });
         let reason = self.hold(id, now)?;
         Some(format!("machine {}: {reason}", id.short()))
     }
@@ -52,6 +54,21 @@ impl Flapping {
     pub(crate) fn hold(&self, id: &MachineId, now: Millis) -> Option<Reason> {
         let hold = self.holds.get(id).filter(|hold| now < hold.until)?;
         Some(Reason::HeldOff { losses: hold.losses, left: hold.until.since(now) })
+    }
+
+    /// The machines that are held off, for the next leader.
+    pub(crate) fn notes(&self, now: Millis) -> BTreeMap<MachineId, HeldOff> {
+        let held = self.holds.iter().filter(|(_, hold)| now < hold.until).take(MAX_NOTES);
+        held.map(|(id, hold)| (id.clone(), HeldOff { losses: hold.losses, span_ms: hold.span.0 })).collect()
+    }
+
+    /// Goes on where an earlier leader ended. Nobody knows how long ago that was, so each hold begins anew.
+    pub(crate) fn go_on(&mut self, notes: &BTreeMap<MachineId, HeldOff>, now: Millis, max_hold: Millis) {
+        for (id, held) in notes {
+            let (losses, span) = (held.losses.min(MAX_LOSSES), Millis(held.span_ms).min(max_hold));
+            self.losses.insert(id.clone(), vec![now; losses]);
+            self.holds.insert(id.clone(), Hold { until: now.plus(span), span, losses });
+        }
     }
 
     /// Drops what is over; returns when the next hold ends.
@@ -72,7 +89,7 @@ mod tests {
         let mut spans = Vec::new();
         for _ in 0..9 {
             flapping.lost(&id, now);
-            flapping.back(&id, now).unwrap();
+            flapping.back(&id, now, Millis(600_000)).unwrap();
             let end = flapping.next_end(now).unwrap();
             spans.push(end.since(now).0 / 1000);
             assert!(flapping.hold(&id, now).is_some() && flapping.hold(&id, end).is_none());
@@ -80,6 +97,6 @@ mod tests {
         }
         assert_eq!(spans, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
         now = now.plus(MEMORY);
-        assert!(flapping.back(&id, now).is_none(), "what is long ago does not count");
+        assert!(flapping.back(&id, now, Millis(600_000)).is_none(), "what is long ago does not count");
     }
 }

@@ -1,4 +1,4 @@
-//! What the leader remembers beyond the snapshot; a new leader begins with nothing of it, and errs on the safe side.
+//! What the leader remembers beyond the snapshot; a new leader knows of it who is held off, and errs on the safe side.
 
 mod flapping;
 mod progress;

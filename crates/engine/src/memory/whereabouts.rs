@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flota_registry::{ClusterSnapshot, Generation, MachineId, Millis, Schedule};
+use flota_registry::{ClusterSnapshot, Generation, MachineId, Millis, Schedule, ScheduledUnit};
 use flota_unit::UnitName;
 
 use crate::liveness::Liveness;
@@ -42,8 +42,15 @@ impl Whereabouts {
     }
 
     /// Takes note of a schedule that changed from `before` to `after`.
-    pub(crate) fn follow(&mut self, id: &MachineId, before: &Schedule, after: &Schedule) {
-        let gone = before.units.iter().filter(|(name, unit)| unit.exclusive && !after.units.contains_key(*name));
+    pub(crate) fn follow(
+        &mut self,
+        id: &MachineId,
+        before: &Schedule,
+        after: &Schedule,
+        is_exclusive: &dyn Fn(&UnitName, &ScheduledUnit) -> bool,
+    ) {
+        let gone =
+            before.units.iter().filter(|(name, unit)| is_exclusive(name, unit) && !after.units.contains_key(*name));
         for (name, _) in gone {
             self.left.entry(name.clone()).or_default().insert(id.clone(), after.generation);
         }
@@ -65,6 +72,13 @@ impl Whereabouts {
             });
             !machines.is_empty()
         });
+    }
+
+    /// When the next missing machine must have stopped what it may run: then it can be forgotten, if people removed it.
+    pub(crate) fn next_end(&self, liveness: &Liveness, now: Millis, lease: Millis) -> Option<Millis> {
+        let machines = self.behind.keys().chain(self.left.values().flat_map(BTreeMap::keys));
+        let fenced = machines.filter_map(|id| Some(liveness.absent_since(id)?.plus(lease).plus(FENCE_MARGIN)));
+        fenced.filter(|at| *at > now).min()
     }
 
     /// Whether anything is still to be learned about the machine.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use flota_registry::{ClusterSnapshot, Cordon, CordonMode, Key, MachineId, Millis};
+use flota_registry::{ClusterSnapshot, Cordon, CordonMode, HeldOff, Key, MachineId, Millis};
 use flota_unit::{Requirements, UnitName};
 
 use super::Board;
@@ -93,9 +93,16 @@ pub enum Reason {
         /// How long it is still held off.
         left: Millis,
     },
+    /// The same, as the leader wrote it down.
+    NotedHeldOff(HeldOff),
 }
 
 impl Reason {
+    /// Why nothing new may come to the machine, as far as the leader wrote it down.
+    pub(crate) fn of_leader(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<Reason> {
+        snapshot.notes()?.held_off.get(id).copied().map(Reason::NotedHeldOff)
+    }
+
     /// Why nothing new may come to the machine, as far as people or the machine itself say so.
     pub(crate) fn of_people(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<Reason> {
         if snapshot.is_unreadable(&Key::Cordon(id.clone())) {
@@ -153,6 +160,11 @@ impl fmt::Display for Reason {
                 let (times, seconds) = (if *losses == 1 { "once" } else { "again and again" }, left.0.div_ceil(1000));
                 write!(f, "machine was lost {times} ({losses} in 10 minutes): nothing new comes to it for {seconds} s")
             }
+            Reason::NotedHeldOff(HeldOff { losses, span_ms }) => write!(
+                f,
+                "machine was lost ({losses} in 10 minutes) and is back: nothing new comes to it for {} s in all",
+                span_ms.div_ceil(1000)
+            ),
             Reason::Full => write!(f, "machine holds {MAX_UNITS_PER_MACHINE} units, the most that a schedule can"),
         }
     }

@@ -1,5 +1,7 @@
 //! Finding a machine for each unit that needs one.
 
+use std::collections::BTreeMap;
+
 use flota_registry::MachineId;
 use flota_unit::{Requirements, UnitName};
 
@@ -79,17 +81,35 @@ impl Planner<'_> {
     }
 
     fn choose(&mut self, name: &UnitName, needs: &Requirements) -> Choice {
-        if needs.exclusive {
-            let (view, doubts) = (self.view, &mut self.doubts);
-            let known = doubts.entry(name.clone()).or_insert_with(|| {
-                let lease = view.settings.lease;
-                view.whereabouts.doubts(name, view.snapshot, view.liveness, view.now, lease)
-            });
-            if !known.is_empty() {
-                return self.choose_in_doubt(name, needs);
-            }
+        if needs.exclusive && !self.doubts_of(name).is_empty() {
+            return self.choose_in_doubt(name, needs);
         }
         self.pick(name, needs).map_or(Choice::Nowhere, |(id, chosen)| Choice::Take(id, chosen))
+    }
+
+    /// The machines that may run the exclusive unit.
+    fn doubts_of(&mut self, name: &UnitName) -> &BTreeMap<MachineId, Doubt> {
+        let (view, doubts) = (self.view, &mut self.doubts);
+        doubts.entry(name.clone()).or_insert_with(|| {
+            view.whereabouts.doubts(name, view.snapshot, view.liveness, view.now, view.settings.lease)
+        })
+    }
+
+    /// A unit that has become exclusive goes on as it was where it is, until it runs nowhere else.
+    pub(super) fn await_exclusivity(&mut self) {
+        let demands = self.demands;
+        for (name, ..) in demands.readable().filter(|(_, _, needs)| needs.exclusive && !needs.global) {
+            let Some((id, _)) = self.board.holder(name).map(|(id, standing)| (id.clone(), standing)) else { continue };
+            let before = self.view.snapshot.schedules().get(&id).and_then(|entry| entry.value.units.get(name));
+            let Some(before) = before.filter(|unit| !unit.exclusive) else { continue };
+            let mut doubts = self.doubts_of(name).clone();
+            doubts.remove(&id);
+            if !doubts.is_empty() {
+                self.board.remove(&id, name);
+                self.board.add(&id, name.clone(), before.clone(), demands);
+                self.note_doubts(name, doubts);
+            }
+        }
     }
 
     /// An exclusive unit goes nowhere while a machine may run it, unless to that very machine.
@@ -100,24 +120,31 @@ impl Planner<'_> {
         {
             return Choice::Take(id.clone(), "where it may still run".to_owned());
         }
+        self.note_doubts(name, doubts);
+        Choice::Wait
+    }
+
+    /// Says what the unit waits for, and waits for it.
+    fn note_doubts(&mut self, name: &UnitName, doubts: BTreeMap<MachineId, Doubt>) {
         for (id, doubt) in doubts {
             let id_short = id.short();
             match doubt {
                 Doubt::Unsaid => {
                     let note =
                         format!("{name} is exclusive and waits until machine {id_short} says that it is stopped there");
+                    self.plan.waits.insert(name.clone(), note.clone());
                     self.plan.notes.insert(note);
                     self.plan.watching.insert(id);
                 }
                 Doubt::Unfenced(at) => {
                     let note =
                         format!("{name} is exclusive and waits until lost machine {id_short} must have stopped it");
+                    self.plan.waits.insert(name.clone(), note.clone());
                     self.plan.notes.insert(note);
                     self.plan.wake_at(Some(at));
                 }
             }
         }
-        Choice::Wait
     }
 
     /// The eligible machine with the fewest units (then the lowest id), and why it was chosen. Where `MachineOf=`

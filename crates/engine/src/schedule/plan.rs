@@ -1,6 +1,6 @@
 //! The result of a pass: what is written, why, and what the next pass waits for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flota_registry::{ClusterId, ClusterSnapshot, MachineId, Millis, ScheduleWrite};
 use flota_unit::UnitName;
@@ -87,6 +87,8 @@ pub(crate) struct Plan {
     pub(crate) unplaced: BTreeSet<UnitName>,
     /// What waits, and why.
     pub(crate) notes: BTreeSet<String>,
+    /// The units that wait for something else than a machine that can take them, and for what.
+    pub(crate) waits: BTreeMap<UnitName, String>,
     /// Machines whose next report may end a wait.
     pub(crate) watching: BTreeSet<MachineId>,
     /// When a wait ends by itself.

@@ -26,6 +26,7 @@ pub(crate) fn plan(view: View<'_>) -> Plan {
     planner.carry_over();
     planner.evict_unfit();
     planner.drop_duplicates();
+    planner.await_exclusivity();
     planner.drain();
     planner.place_globals();
     planner.place_pending();

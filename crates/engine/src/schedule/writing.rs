@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use flota_registry::{Generation, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MachineId, Schedule, ScheduleWrite};
+use flota_registry::{Generation, Key, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MachineId, Schedule, ScheduleWrite};
 
 use super::plan::{Origin, Plan};
 use super::planner::Planner;
 
-/// Most schedules written in one pass; the next pass goes on from there. One compare is the leader's.
-const MAX_WRITES_PER_PASS: usize = MAX_OPS_PER_TXN - 1;
+/// Most compares of one pass besides the leader's: one for each schedule that is written, and one more for each machine
+/// that is away. The next pass goes on from there.
+const MAX_COMPARES: usize = MAX_OPS_PER_TXN - 1;
 
 /// What a schedule's entry takes besides its name and cause: the hash, the target, and JSON around them.
 const ENTRY_BYTES: usize = 120;
@@ -19,7 +20,7 @@ impl Planner<'_> {
         for (name, Origin { from, occasion, why }) in std::mem::take(&mut self.homeless) {
             self.decide(&name, Some(&from), None, why, occasion);
         }
-        let (mut bytes, mut held_back) = (0, false);
+        let (mut bytes, mut compares, mut held_back) = (0, 0, false);
         for (machine, seat) in self.board.seats() {
             let committed = self.view.snapshot.schedules().get(machine);
             let unchanged = match committed {
@@ -34,8 +35,10 @@ impl Planner<'_> {
                 .iter()
                 .map(|(name, unit)| name.as_str().len() + unit.cause.len() + ENTRY_BYTES)
                 .sum::<usize>();
-            if self.plan.writes.len() == MAX_WRITES_PER_PASS || (bytes > MAX_TXN_BYTES && !self.plan.writes.is_empty())
-            {
+            let is_away = !self.view.snapshot.machines().contains_key(machine)
+                && !self.view.snapshot.is_unreadable(&Key::Machine(machine.clone()));
+            compares += 1 + usize::from(is_away);
+            if compares > MAX_COMPARES || (bytes > MAX_TXN_BYTES && !self.plan.writes.is_empty()) {
                 held_back = true;
                 break;
             }
@@ -44,6 +47,7 @@ impl Planner<'_> {
                 machine: machine.clone(),
                 schedule: Schedule { cluster: self.view.cluster.clone(), generation, units: seat.units().clone() },
                 seen: committed.map(|entry| entry.mod_revision),
+                is_away,
             });
         }
         if held_back {

@@ -347,8 +347,10 @@ impl Cluster {
             Some(codec::decode::<Schedule>(&pair.value).unwrap().generation.0)
         };
         let schedules = txn.ops.iter().filter_map(|op| match op {
-            Op::Put { key, .. } => Some((key.clone(), generation(&self.store, key))),
-            Op::Delete { .. } => None,
+            Op::Put { key, .. } if key.starts_with(flota_registry::keys::SCHEDULES) => {
+                Some((key.clone(), generation(&self.store, key)))
+            }
+            Op::Put { .. } | Op::Delete { .. } => None,
         });
         let before: Vec<_> = schedules.collect();
         let outcome = self.store.commit(txn).map_or(Outcome::Refused, Outcome::Committed);

@@ -188,3 +188,48 @@ fn one_that_nobody_ever_ran_is_placed_at_once() {
     cluster.settle();
     assert_eq!(cluster.places("db.service"), [1], "although no machine has ever reported");
 }
+
+#[test]
+fn a_global_unit_that_becomes_exclusive_goes_on_in_one_place_as_it_was_until_it_is_down_everywhere_else() {
+    let mut cluster = Cluster::new(3);
+    cluster.agents = true;
+    cluster.launch("db.service", "Global=true");
+    assert_eq!(cluster.places("db.service"), [1, 2, 3]);
+    cluster.idle_agents = [3].into();
+    cluster.launch("db.service", "Exclusive=true");
+    cluster.pass(60_000);
+    assert_eq!(cluster.places("db.service"), [1]);
+    let kept = cluster.schedule(1).unwrap().units["db.service"].clone();
+    assert_eq!((kept.hash, kept.exclusive), (crate::cluster::file("Global=true").hash(), false), "as it was");
+    let note = "db.service is exclusive and waits until machine 00000003 says that it is stopped there";
+    assert!(cluster.notes.iter().any(|it| it == note), "{:?}", cluster.notes);
+    cluster.idle_agents.clear();
+    cluster.settle();
+    let now = cluster.schedule(1).unwrap().units["db.service"].clone();
+    assert_eq!((now.hash, now.exclusive), (crate::cluster::file("Exclusive=true").hash(), true));
+    assert_eq!(cluster.places("db.service"), [1]);
+}
+
+#[test]
+fn a_unit_that_becomes_exclusive_where_it_runs_alone_is_exchanged_at_once() {
+    let mut cluster = Cluster::new(3);
+    cluster.agents = true;
+    cluster.launch("db.service", "");
+    cluster.launch("db.service", "Exclusive=true");
+    assert!(cluster.schedule(1).unwrap().units["db.service"].exclusive);
+}
+
+#[test]
+fn a_lost_machine_that_comes_back_before_the_leader_hears_of_it_keeps_it() {
+    let mut cluster = db_on_3();
+    cluster.reach.extend([((3, None), Reach::Silent), ((3, Some(2)), Reach::Silent)]);
+    cluster.disconnect(3);
+    cluster.pass(6_900);
+    cluster.hold_watch = true;
+    cluster.join(3, &[]);
+    cluster.pass(200);
+    assert_eq!(cluster.commits.last(), Some(&flota_engine::Outcome::Refused), "its lease lives again");
+    cluster.hold_watch = false;
+    cluster.pass(60_000);
+    assert_eq!(cluster.places("db.service"), [3]);
+}

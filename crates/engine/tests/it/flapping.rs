@@ -109,3 +109,49 @@ fn units_that_come_up_make_room_for_the_next_at_once() {
     assert_eq!(cluster.store.snapshot().schedules()[&crate::cluster::id(1)].value.units.len(), 60);
     assert!(cluster.unplaced.iter().all(|unit| *unit != name("u7.service")));
 }
+
+#[test]
+fn a_new_leader_goes_on_holding_off_and_people_can_read_it() {
+    let mut cluster = Cluster::new(3);
+    cluster.launch("a.service", "MachineID=00000002");
+    flap(&mut cluster);
+    flap(&mut cluster);
+    let notes = |cluster: &Cluster| cluster.store.snapshot().notes().cloned().unwrap_or_default();
+    let held = notes(&cluster).held_off;
+    assert_eq!(held.values().map(|held| (held.losses, held.span_ms)).collect::<Vec<_>>(), [(2, 20_000)]);
+    let why = flota_engine::explain(&cluster.store.snapshot(), &name("a.service")).unwrap();
+    assert!(why.verdicts[1].reasons.is_empty(), "who is there stays");
+
+    cluster.disconnect(1);
+    cluster.pass(1_000);
+    cluster.submit("b.service", "MachineID=00000002", LAUNCHED);
+    cluster.pass(18_000);
+    assert!(cluster.places("b.service").is_empty());
+    let why = flota_engine::explain(&cluster.store.snapshot(), &name("b.service")).unwrap();
+    let held_off = "machine was lost (2 in 10 minutes) and is back: nothing new comes to it for 20 s in all";
+    let reasons: Vec<String> = why.verdicts[0].reasons.iter().map(ToString::to_string).collect();
+    assert_eq!(reasons, [held_off]);
+    cluster.pass(5_000);
+    assert_eq!(cluster.places("b.service"), [2]);
+    assert!(notes(&cluster).held_off.is_empty());
+}
+
+#[test]
+fn people_can_read_why_a_silent_machine_keeps_its_units_and_what_an_exclusive_one_waits_for() {
+    let mut cluster = Cluster::new(3);
+    (1..=3).for_each(|number| cluster.enlist(number, false));
+    cluster.launch("web.service", "MachineID=00000003");
+    cluster.launch("db.service", "Exclusive=true\nMachineID=00000002");
+    cluster.reach.insert((3, None), Reach::NoDaemon);
+    cluster.disconnect(3);
+    cluster.pass(60_000);
+    cluster.launch("db.service", "Exclusive=true\nMachineID=00000001");
+    let problem = |unit: &str| flota_engine::explain(&cluster.store.snapshot(), &name(unit)).unwrap().problem;
+    let suspect = "machine 00000003: its lease is gone, but it can be reached: nothing is moved, what it runs runs on";
+    assert_eq!(problem("web.service").as_deref(), Some(suspect));
+    let waits = "db.service is exclusive and waits until machine 00000002 says that it is stopped there";
+    assert_eq!(problem("db.service").as_deref(), Some(waits));
+    cluster.join(3, &[]);
+    cluster.settle();
+    assert!(cluster.store.snapshot().notes().unwrap().suspects.is_empty());
+}

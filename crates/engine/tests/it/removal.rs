@@ -101,3 +101,19 @@ fn a_frozen_machine_stops_all_placement_once_and_aloud() {
     cluster.settle();
     assert_eq!((cluster.places("a.service").len(), cluster.places("b.service").len()), (1, 1));
 }
+
+#[test]
+fn a_removed_machine_that_may_run_an_exclusive_unit_is_forgotten_once_it_must_have_stopped_it() {
+    let mut cluster = three();
+    cluster.agents = true;
+    cluster.launch("db.service", "Exclusive=true\nMachineID=00000003");
+    cluster.idle_agents = [3].into();
+    cluster.cordon(3, Some(Removed));
+    cluster.settle();
+    assert!(cluster.places("db.service").is_empty());
+    cluster.disconnect(3);
+    cluster.pass(6_900);
+    assert!(is_known(&cluster, 3));
+    cluster.pass(200);
+    assert!(!is_known(&cluster, 3), "and nothing else had to happen for that");
+}

@@ -205,7 +205,11 @@ impl Rig {
         };
         let cluster = "000000000000000000000000000000ff".parse().unwrap();
         let schedule = Schedule { cluster, generation: Generation(1), units: units.iter().map(unit).collect() };
-        self.commit(&commit_schedules(self.fence, &[ScheduleWrite { machine: machine(number), schedule, seen }])).await
+        self.commit(&commit_schedules(
+            self.fence,
+            &[ScheduleWrite { machine: machine(number), schedule, seen, is_away: false }],
+        ))
+        .await
     }
 
     /// A machine reports these units as running, and no others.
