@@ -8,6 +8,7 @@ mod exclusive;
 mod exclusive_worlds;
 mod failure;
 mod flapping;
+mod formats;
 mod groups;
 mod leader;
 mod metadata;

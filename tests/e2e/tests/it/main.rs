@@ -18,4 +18,5 @@ mod store;
 mod store_moves;
 mod trust;
 mod unit_types;
+mod upgrade;
 mod verbs;
