@@ -25,7 +25,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(4);
 
 /// Keys of the writers, and bytes of the largest value.
 const KEYS: u64 = 2_000;
-const MAX_VALUE_BYTES: u64 = 4_096;
+const MAX_VALUE_BYTES: u64 = 2_048;
 
 /// Leases at the same time, and the longest time between what happens to each.
 const LEASES: usize = 1_000;

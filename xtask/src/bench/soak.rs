@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 
 use super::store::{Bench, Side};
 
-/// History that is kept: short, so that compactions and snapshots are many.
-const RETENTION: &str = "--auto-compaction-retention=30s";
+/// History that is kept: short, so that compactions are many, and that each minute sees the log grow and be replaced by a snapshot.
+const RETENTION: &str = "--auto-compaction-retention=15s";
 
 /// The minute after which nothing may grow much, and how much.
 const SETTLED: usize = 2;
 const MAX_GROWTH: f64 = 1.3;
 
-/// Samples of a minute; the largest counts.
+/// Samples of a minute; the largest counts: the log is longest just before a snapshot replaces it.
 const SAMPLES: u32 = 12;
 
 /// What the store took in one minute, MB.
