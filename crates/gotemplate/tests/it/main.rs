@@ -8,3 +8,4 @@ mod functions;
 mod limits;
 mod oracle;
 mod properties;
+mod speed;
