@@ -1,6 +1,6 @@
 //! How long faults last: minutes when there is time, seconds in the default run.
 
-/// Whether every fault shall last as long as the issue asks (`cargo xtask test --e2e`).
+/// Whether every fault shall last as long as the tables of docs/reliability.md say (`cargo xtask test --e2e`).
 pub fn full_length() -> bool {
     std::env::var_os("FLOTA_E2E_FULL").is_some()
 }

@@ -2,10 +2,23 @@
 
 use std::io::Write as _;
 
+use flota_e2e::full_length;
+
+/// What a busy host may add in the default run, as a factor. What a test is named after has to happen there, too; how fast
+/// it is, the full run judges.
+const SLACK: f64 = 4.0;
+
 /// Tells a figure; `cargo xtask test --e2e` shows it among the tests' output.
 pub fn tell(text: &str) {
     // Not by `println!`, which the test harness keeps to itself while tests pass.
     let _ = writeln!(std::io::stderr(), "figure: {text}");
+}
+
+/// Panics if something took longer than its budget, in seconds.
+#[track_caller]
+pub fn in_budget(what: &str, took: f64, budget: f64) {
+    let bound = if full_length() { budget } else { budget * SLACK };
+    assert!(took <= bound, "{what}: {took:.1} s of {budget} s");
 }
 
 /// Times in seconds: the smallest, the one in the middle, the largest.

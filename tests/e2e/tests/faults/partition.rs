@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flota_e2e::{Beats, Cluster, Life, eventually, five, host_seconds, in_full_or};
 use flota_lab::CableFault;
 
-use crate::figures::tell;
+use crate::figures::{in_budget, tell};
 use crate::scene::{Load, forget_losses, start_beats, start_exclusive_beats, units_on};
 
 /// How long the old copies may go on after the cable is whole again, in seconds.
@@ -46,7 +46,7 @@ fn cut_off(fault: CableFault, what: &str) {
     cluster.together();
     let given_up = shared_there.iter().map(|unit| given_up(&cluster, unit).until - healed).fold(0.0, f64::max);
     tell(&format!("{what}: old copies gone {given_up:.1} s after the healing"));
-    assert!(given_up <= GIVEN_UP, "old copies ran on for {given_up:.1} s");
+    in_budget("old copies after the healing", given_up, GIVEN_UP);
     // Should anything move back, it would by now.
     sleep(Duration::from_secs(5));
     for unit in shared.iter().chain(&exclusive) {
