@@ -1,6 +1,6 @@
 //! Feeds the agent: schedules, texts and unit states in; files, jobs and reports out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
@@ -225,11 +225,17 @@ async fn pass_on(mut signals: Signals, events: &mpsc::Sender<Event>) {
     }
 }
 
-/// Answers questions about unit states one after the other, so that no answer overtakes a newer one.
+/// Answers questions about unit states one after the other, so that no answer overtakes a newer one. What was asked
+/// while systemd was busy is one question then, the newest: what stopped during a daemon-reload is known at once.
 async fn observe(mut systemd: SystemdWatch, mut asked: mpsc::Receiver<Question>, events: mpsc::Sender<Event>) {
-    while let Some((token, units)) = asked.recv().await {
-        let names: Vec<String> = units.iter().map(ToString::to_string).collect();
+    while let Some((mut token, units)) = asked.recv().await {
         let Some(handle) = machine::connected(&mut systemd).await else { return };
+        let mut units = BTreeSet::from_iter(units);
+        while let Ok((newer, more)) = asked.try_recv() {
+            token = newer;
+            units.extend(more);
+        }
+        let names: Vec<String> = units.iter().map(ToString::to_string).collect();
         let states = match handle.states(&names).await {
             Ok(states) => states,
             Err(error) => {
@@ -309,4 +315,52 @@ pub fn boot(dir: &AgentDir, boot_id: String) -> anyhow::Result<Event> {
         installed.len()
     );
     Ok(Event::Boot { held, boot_id, installed: BTreeMap::from_iter(installed) })
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_agent::Installed;
+    use flota_systemd::fake::FakeSystemd;
+
+    use super::*;
+
+    /// Three questions of an agent, about these units.
+    fn questions() -> Vec<Question> {
+        let named = |units: &str| -> Vec<UnitName> { units.split(' ').map(|unit| unit.parse().unwrap()).collect() };
+        let hash = flota_unit::UnitFile::parse("[Service]\nExecStart=/bin/true\n").unwrap().hash();
+        let installed = named("a.service b.service c.service");
+        let installed = installed.into_iter().map(|unit| (unit, Installed { hash, linked: true })).collect();
+        let mut agent = Agent::new();
+        drop(agent.handle(Millis(1), Event::Boot { held: Held::default(), boot_id: "b".to_owned(), installed }));
+        let asked = ["b.service a.service", "c.service", "a.service"]
+            .into_iter()
+            .flat_map(|units| agent.handle(Millis(1), Event::Changed(Some(named(units)))));
+        let question = |effect| match effect {
+            Effect::Observe { token, units } => Some((token, units)),
+            _ => None,
+        };
+        asked.filter_map(question).collect()
+    }
+
+    #[tokio::test]
+    async fn questions_that_waited_for_systemd_are_one_with_the_newest_token() {
+        let (asking, asked) = mpsc::channel(MAX_QUESTIONS);
+        let mut newest = None;
+        for question in questions() {
+            newest = Some(question.0);
+            asking.try_send(question).unwrap();
+        }
+        drop(asking);
+        let (systemd_out, systemd) = watch::channel(None);
+        let (events, mut told) = mpsc::channel(1);
+        let task = tokio::spawn(observe(systemd, asked, events));
+        let (connected, _signals) = Systemd::connect_to(FakeSystemd::default().connect().await.unwrap()).await.unwrap();
+        systemd_out.send_replace(Some(connected));
+
+        let Some(Event::Observed { token, units }) = told.recv().await else { panic!() };
+        let units: Vec<_> = units.iter().map(|it| it.unit.as_str()).collect();
+        assert_eq!((Some(token), units), (newest, vec!["a.service", "b.service", "c.service"]));
+        assert!(told.recv().await.is_none());
+        task.await.unwrap();
+    }
 }
