@@ -1,5 +1,6 @@
 //! The command line as clap types, and nothing else. Help texts teach; behaviour is in `commands`.
 
+mod conf;
 mod global;
 mod host;
 mod join;
@@ -11,7 +12,7 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*};
+pub use self::{conf::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*};
 
 /// systemd for the whole cluster
 ///
@@ -148,6 +149,9 @@ pub enum Verb {
     /// The keys are those of etcd: whatever is put here, etcdctl, curl and confd see, and the other way round. Only the
     /// cluster's own keys, below /flota/, are out of reach.
     Kv(Box<KvArgs>),
+    /// Keep configuration files in line with keys, as confd does
+    #[command(subcommand)]
+    Conf(Box<ConfVerb>),
     /// Take this machine into a cluster
     ///
     /// On a machine of the cluster `flota token create` prints the whole command. With --endpoints it joins by the store

@@ -1,6 +1,7 @@
 //! One file per verb, and what several of them share.
 
 mod cat;
+pub mod conf;
 mod cordon;
 mod destroy;
 mod drain;
@@ -69,6 +70,7 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         // `run::run_with` takes these before there is a context.
         Verb::Daemon(_)
         | Verb::Kv(_)
+        | Verb::Conf(_)
         | Verb::Store(_)
         | Verb::Lab(_)
         | Verb::FdForward(_)

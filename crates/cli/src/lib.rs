@@ -6,6 +6,7 @@
 mod analyze;
 mod cli;
 mod commands;
+mod confd;
 mod context;
 mod departure;
 mod exit;
@@ -27,5 +28,6 @@ mod units;
 mod wait;
 
 pub use cli::{DaemonArgs, LogLevel, ServeArgs};
+pub use confd::ConfStart;
 pub use exit::Exit;
 pub use run::{Outcome, Terminal, run, run_with};

@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     cli::{Cli, DaemonArgs, Global, KvArgs, ServeArgs, StoreVerb, Verb},
     commands,
+    confd::{self, ConfStart},
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -37,8 +38,21 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 12] =
-    ["why", "kv", "daemon", "store", "lab", "cordon", "uncordon", "drain", "remove-machine", "leave", "join", "token"];
+const FLOTA_ONLY: [&str; 13] = [
+    "why",
+    "kv",
+    "conf",
+    "daemon",
+    "store",
+    "lab",
+    "cordon",
+    "uncordon",
+    "drain",
+    "remove-machine",
+    "leave",
+    "join",
+    "token",
+];
 
 /// What is left to do for the program.
 #[derive(Debug)]
@@ -49,6 +63,8 @@ pub enum Outcome {
     Daemon(Box<DaemonArgs>),
     /// Become the store, and nothing else.
     Store(Box<ServeArgs>),
+    /// Become confd.
+    Conf(Box<ConfStart>),
 }
 
 /// Where output goes, and what is known of it.
@@ -81,12 +97,24 @@ pub fn run_with(
     if let Some(arguments) = serve::arguments_of(&arguments) {
         return store(arguments, variable, &mut printer);
     }
+    if let Some(arguments) = confd::arguments_of(&arguments) {
+        return match confd::read(arguments, &mut printer) {
+            Ok(Ok(start)) => Outcome::Conf(Box::new(start)),
+            Ok(Err(exit)) => Outcome::Exit(exit.code(Style::Flota)),
+            Err(failure) => Outcome::Exit(explain(&failure, &mut printer).code(Style::Flota)),
+        };
+    }
     let cli = match parse(arguments, style) {
         Ok(Cli { verb: Verb::Daemon(arguments), .. }) => return Outcome::Daemon(Box::new(arguments)),
         Ok(Cli { verb: Verb::Store(StoreVerb::Serve(raw)), .. }) => {
             return store(&raw.arguments, variable, &mut printer);
         }
-        Ok(cli) => cli,
+        Ok(cli) => match cli.verb {
+            Verb::Conf(verb) if commands::conf::start(&verb).is_some() => {
+                return commands::conf::start(&verb).map_or(Outcome::Exit(0), |start| Outcome::Conf(Box::new(start)));
+            }
+            verb => Cli { verb, ..cli },
+        },
         Err(error) => return Outcome::Exit(usage(&error, style, &mut printer).code(style)),
     };
     let exit = match dispatch(cli, style, variable, &mut printer) {
@@ -205,6 +233,7 @@ fn dispatch(
         }
         Verb::FdForward(arguments) => return commands::fd_forward::run(printer, &arguments),
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
+        Verb::Conf(verb) => return runtime()?.block_on(commands::conf::run(printer, *verb, variable)),
         Verb::Store(StoreVerb::Backup(arguments)) => {
             return runtime()?.block_on(commands::store::backup(printer, arguments, variable));
         }

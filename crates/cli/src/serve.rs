@@ -79,7 +79,7 @@ fn environment(command: &Command, variable: impl Fn(&str) -> Option<String>) -> 
 }
 
 /// Go's ways to write flags as the one that clap reads: `-f v`, `--f v`, `-f=v` and `--f=v` all become `--f=v`.
-fn go_flags(command: &Command, arguments: &[OsString]) -> Vec<OsString> {
+pub(crate) fn go_flags(command: &Command, arguments: &[OsString]) -> Vec<OsString> {
     let mut flags = Vec::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {

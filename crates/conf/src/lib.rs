@@ -12,6 +12,7 @@ mod document;
 pub mod functions;
 pub mod group;
 mod inotify;
+pub mod inspect;
 pub mod keys;
 pub mod plan;
 pub mod resource;
@@ -19,3 +20,4 @@ pub mod run;
 pub mod settings;
 
 pub use document::{FileError, MAX_FILE_BYTES};
+pub use functions::{hostname, timestamp};

@@ -1,7 +1,8 @@
 //! The `flota` binary: the command line, the daemon behind `flota daemon`, and the store behind `flota store serve`.
 //!
-//! Also answers to the names `fleetctl`, and `etcd` for the store.
+//! Also answers to the names `fleetctl`, `confd`, and `etcd` for the store.
 
+mod confd;
 mod store;
 
 use std::ffi::OsString;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     match flota_cli::run(arguments) {
         Outcome::Exit(code) => ExitCode::from(code),
         Outcome::Daemon(arguments) => told("flota daemon", daemon(*arguments)),
+        Outcome::Conf(start) => confd::run(*start),
         Outcome::Store(arguments) => told("flota store serve", store::serve(*arguments)),
     }
 }

@@ -19,6 +19,7 @@ use flota_gotemplate::Functions;
 pub use dot::dot;
 pub use keys::{Memo, STORE_FUNCTIONS};
 pub use pair::KvPair;
+pub use system::{hostname, timestamp};
 
 use crate::keys::View;
 

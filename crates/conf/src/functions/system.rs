@@ -22,9 +22,17 @@ pub(super) fn add(functions: &mut Functions) {
         }
     });
     functions.insert("fileExists", strings(1), |args| Ok(Path::new(&utf8(args, 0)).exists().into()));
-    functions.insert("hostname", Signature::new([]), |_| {
-        Ok(rustix::system::uname().nodename().to_string_lossy().into_owned().into())
-    });
+    functions.insert("hostname", Signature::new([]), |_| Ok(hostname().into()));
     functions
         .insert("datetime", Signature::new([]), |_| Ok(Value::Object(Arc::new(Moment(jiff::ZonedDateTime::now())))));
+}
+
+/// The machine's name.
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The time as log lines have it.
+pub fn timestamp() -> String {
+    super::layout::format(&jiff::ZonedDateTime::now(), "2006-01-02T15:04:05Z07:00")
 }

@@ -61,6 +61,8 @@ pub struct Session {
     pub journal: Option<Journal>,
     /// Whether resources without a reload of their own restart the supervised command.
     pub restarts_child: bool,
+    /// Whether files are checked but nobody is told of them.
+    pub without_reloads: bool,
 }
 
 /// Lives until it is done or told to end.
@@ -96,8 +98,11 @@ fn resources(session: &Session) -> Result<Option<Loaded>, RunError> {
     if loaded.resources.is_empty() && loaded.errors.is_empty() {
         tracing::warn!("Found no templates");
     }
-    if session.restarts_child {
-        for output in loaded.resources.iter_mut().flat_map(|resource| &mut resource.outputs) {
+    let outputs = loaded.resources.iter_mut().flat_map(|resource| &mut resource.outputs);
+    if session.without_reloads {
+        outputs.for_each(|output| output.reload = None);
+    } else if session.restarts_child {
+        for output in outputs {
             output.reload.get_or_insert(crate::resource::Reload::ChildRestart);
         }
     }

@@ -2,8 +2,10 @@
 
 mod environment;
 mod file;
+mod gather;
 mod layer;
 
 pub use environment::from_environment;
 pub use file::from_file;
+pub use gather::{CONFIG_FILE, GatherError, gather};
 pub use layer::{BackendKind, Layer, LogLevel, Settings, SettingsError};
