@@ -244,7 +244,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let refs = vec![format!("*a{}", n - 1); 10].join(", ");
-            text += &format!("a{n}: &a{n} [{refs}]\n");
+            text = [text, format!("a{n}: &a{n} [{refs}]\n")].concat();
         }
         assert_eq!(flatten(&text).unwrap_err().message, "too many keys");
     }

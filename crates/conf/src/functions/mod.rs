@@ -51,7 +51,10 @@ pub fn unbound() -> Functions {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod names {
     use super::*;
 
     /// confd's own, at its last commit.

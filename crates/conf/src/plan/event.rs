@@ -35,7 +35,7 @@ pub enum Rendering {
 pub enum Event {
     /// These keys have other values, or came, or went.
     Changed(Vec<String>),
-    /// Anything may have changed: a start, a reading of all keys, the interval.
+    /// Anything may have changed: all keys were read again, or the interval passed.
     Everything,
     /// The groups' renderings ended, with what they read.
     Rendered(Vec<(GroupId, Rendering, Reads)>),
@@ -43,8 +43,8 @@ pub enum Event {
     Checked(GroupId, bool),
     /// The groups' files are in place, or as they were.
     Committed(Vec<(GroupId, bool)>),
-    /// Files of groups came into place in an earlier life, and their reloads were not done.
-    Owed(Vec<GroupId>),
+    /// A life begins: everything is to be looked at, and these groups owe reloads from an earlier life.
+    Begin(Vec<GroupId>),
     /// A reload ended.
     Reloaded(Reload, bool),
     /// The files of groups are as they were before the commit, or as far as that went.

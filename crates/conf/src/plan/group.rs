@@ -61,6 +61,8 @@ pub(super) struct Group {
     burst: Option<Burst>,
     /// When it was begun to be rendered the last time.
     begun: Option<Millis>,
+    /// Renderings one after the other that were waited with: a burst that stutters is waited for longer and longer.
+    rounds: u32,
     failures: u32,
     retry_at: Option<Millis>,
     /// Reloads that are to come for its files.
@@ -75,6 +77,7 @@ impl Group {
             reads: Reads::everything(),
             burst: None,
             begun: None,
+            rounds: 0,
             failures: 0,
             retry_at: None,
             owes: BTreeSet::new(),
@@ -83,7 +86,7 @@ impl Group {
 
     pub fn change(&mut self, now: Millis, policy: &Policy) {
         // The first change after a quiet time is not waited with.
-        let quiet = self.begun.is_none_or(|begun| begun.plus(policy.quiet) <= now);
+        let quiet = self.begun.is_none_or(|begun| begun.plus(self.quiet(policy)) <= now);
         match &mut self.burst {
             Some(burst) => burst.last = now,
             None => self.burst = Some(Burst { first: now, last: now, at_once: quiet }),
@@ -107,13 +110,22 @@ impl Group {
             if burst.at_once {
                 burst.first
             } else {
-                burst.last.plus(policy.quiet).min(burst.first.plus(policy.max_wait))
+                burst.last.plus(self.quiet(policy)).min(burst.first.plus(policy.max_wait))
             }
         });
         [of_burst, self.retry_at].into_iter().flatten().min()
     }
 
+    /// How long nothing must change before it is rendered again.
+    fn quiet(&self, policy: &Policy) -> u64 {
+        policy.quiet.saturating_mul(1 << self.rounds.min(5)).min(policy.max_wait)
+    }
+
     pub fn begin(&mut self, now: Millis) {
+        self.rounds = match self.burst {
+            Some(burst) if !burst.at_once => self.rounds.saturating_add(1),
+            _ => 0,
+        };
         self.phase = Phase::Rendering;
         self.burst = None;
         self.retry_at = None;

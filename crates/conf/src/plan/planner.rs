@@ -49,7 +49,12 @@ impl Planner {
             Event::Rendered(rendered) => self.rendered(now, rendered),
             Event::Checked(id, good) => self.checked(now, id, good, &mut effects),
             Event::Committed(committed) => self.committed(now, &committed, &mut effects),
-            Event::Owed(groups) => groups.into_iter().for_each(|id| self.owe(id)),
+            Event::Begin(owing) => {
+                self.groups.iter_mut().for_each(|group| group.change_at_once(now));
+                for id in owing {
+                    self.owe(id);
+                }
+            }
             Event::Reloaded(reload, true) => self.reload_succeeded(now, &reload, &mut effects),
             Event::Reloaded(reload, false) => self.reload_failed(now, &reload, &mut effects),
             // The same reload once more, for the files that are there now.

@@ -146,6 +146,24 @@ fn two_hundred_quick_changes_are_two_renderings_and_two_reloads() {
 }
 
 #[test]
+fn a_burst_that_stutters_is_waited_for_longer_and_longer() {
+    let mut driver = Driver::new(vec![spec(&["a"])]);
+    driver.event(Event::Everything);
+    driver.pass(1_000);
+    driver.told();
+    for _ in 0..8 {
+        for _ in 0..5 {
+            driver.change("/0");
+            driver.pass(5);
+        }
+        driver.pass(55);
+    }
+    driver.pass(1_000);
+    let renderings = driver.told().iter().filter(|line| line.starts_with("render")).count();
+    assert!(renderings <= 3, "{renderings}");
+}
+
+#[test]
 fn changes_without_an_end_are_rendered_every_second() {
     let mut driver = Driver::new(vec![spec(&[])]);
     driver.event(Event::Everything);
@@ -214,8 +232,7 @@ fn with_rollback_the_files_return_and_the_reload_runs_again() {
 #[test]
 fn what_an_earlier_life_owed_is_reloaded_after_the_first_rendering() {
     let mut planner = Planner::new(Policy::default(), vec![spec(&["a"])]);
-    assert_eq!(planner.handle(Millis(0), Event::Everything), [Effect::Render(vec![GroupId(0)])]);
-    assert_eq!(planner.handle(Millis(0), Event::Owed(vec![GroupId(0)])), []);
+    assert_eq!(planner.handle(Millis(0), Event::Begin(vec![GroupId(0)])), [Effect::Render(vec![GroupId(0)])]);
     let rendered = Event::Rendered(vec![(GroupId(0), Rendering::Same, Reads::default())]);
     assert_eq!(planner.handle(Millis(1), rendered), [Effect::Reload(reload("a"))]);
 }

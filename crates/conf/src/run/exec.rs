@@ -1,5 +1,6 @@
 //! A supervised command: as the entry point of a container it is started when its files are there, told of new ones, and waited for.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitStatus;
@@ -23,6 +24,8 @@ const MAX_ASKED: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(10);
 /// The wait before files are rendered again for a first start.
 const RENDER_AGAIN: Duration = Duration::from_secs(1);
+/// The wait between two lives.
+const LIVE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why the command could not be supervised.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,9 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
         // There is no command yet that could be told.
         without_reloads: true,
     };
-    while run(&first).await.inspect_err(|error| tracing::error!("{}", super::chain(error))).ok() != Some(Ended::Done) {
+    while Box::pin(run(&first)).await.inspect_err(|error| tracing::error!("{}", super::chain(error))).ok()
+        != Some(Ended::Done)
+    {
         tokio::select! {
             () = tokio::time::sleep(RENDER_AGAIN) => {}
             signal = signals.next() => if ends(signal) {
@@ -69,24 +74,20 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
         restarts_child: true,
         without_reloads: false,
     };
-    let follow = async {
-        loop {
-            // It ends only to begin anew, or because a signal for the command came to it, too.
-            if let Err(error) = run(&session).await {
-                tracing::error!("{}", super::chain(&error));
-                tokio::time::sleep(RENDER_AGAIN).await;
-            }
-        }
-    };
     tokio::select! {
         ended = supervise(command, asked, &mut signals) => ended,
-        () = follow => unreachable_end(),
+        never = follow(&session) => match never {},
     }
 }
 
-/// The loop above has no end.
-fn unreachable_end() -> Result<ExitStatus, ExecError> {
-    Ok(ExitStatus::default())
+/// Follows the keys for good. One life ends only for the next: to begin anew, or because a signal for the command came to it, too.
+async fn follow(session: &Session) -> Infallible {
+    loop {
+        if let Err(error) = Box::pin(run(session)).await {
+            tracing::error!("{}", super::chain(&error));
+        }
+        tokio::time::sleep(LIVE_AGAIN).await;
+    }
 }
 
 async fn supervise(
@@ -107,17 +108,18 @@ async fn supervise(
                 child = start(command)?;
             }
             signal = signals.next() => send(&child, signal),
-            Some(reload) = asked.recv() => match reload {
-                Reload::ChildSignal { signal } => send(&child, signal),
-                _ => {
+            Some(reload) = asked.recv() => {
+                if let Reload::ChildSignal { signal } = reload {
+                    send(&child, signal);
+                } else {
                     restarting = true;
-                    send(&child, libc_term());
+                    send(&child, Signal::TERM.as_raw());
                     if timeout(END_WITHIN, child.wait()).await.is_err() {
                         tracing::warn!("the command does not end: it is killed");
                         let _ = child.start_kill();
                     }
                 }
-            },
+            }
         }
     }
 }
@@ -139,10 +141,6 @@ fn send(child: &Child, signal: i32) {
         // It may have ended this very moment.
         let _ = kill_process(pid, signal);
     }
-}
-
-fn libc_term() -> i32 {
-    Signal::TERM.as_raw()
 }
 
 fn ends(signal: i32) -> bool {

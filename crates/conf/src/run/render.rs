@@ -107,7 +107,7 @@ fn render(group: &Group, id: GroupId, snapshot: &Arc<Snapshot>, memo: &Arc<Memo>
             match mode {
                 Mode::Stage => differing.staged.push((at, stage(&compared, &text)?)),
                 Mode::Tell => {
-                    differing.told.push(Difference { diff: unified(&compared.dest, &text), dest: output.dest.clone() })
+                    differing.told.push(Difference { diff: unified(&compared.dest, &text), dest: output.dest.clone() });
                 }
             }
             Ok(())

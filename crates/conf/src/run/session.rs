@@ -113,9 +113,7 @@ async fn once(mut engine: Engine, source: &Source, roots: &[KeyPath], has_errors
     let mut signals = Signals::new()?;
     engine.set_snapshot(source.read(roots).await?);
     let owed = engine.owed();
-    // Rendered before what is owed, so that no reload comes between the two.
-    engine.handle(Event::Everything);
-    engine.handle(Event::Owed(owed));
+    engine.handle(Event::Begin(owed));
     while !engine.is_idle() {
         tokio::select! {
             event = engine.next() => engine.handle(event),
@@ -187,12 +185,9 @@ impl Life {
         match feed {
             Feed::All(snapshot) => {
                 engine.set_snapshot(snapshot);
-                let owed = if self.has_keys { Vec::new() } else { engine.owed() };
+                let event = if self.has_keys { Event::Everything } else { Event::Begin(engine.owed()) };
                 self.has_keys = true;
-                engine.handle(Event::Everything);
-                if !owed.is_empty() {
-                    engine.handle(Event::Owed(owed));
-                }
+                engine.handle(event);
             }
             Feed::Some(revision, changes) => {
                 let changed = engine.change(revision, changes);

@@ -52,8 +52,10 @@ pub async fn run(
     } else {
         for row in &rows {
             let why = row.error.as_ref().map_or_else(String::new, |why| format!("  {why}"));
-            let pending = row.pending_reloads.iter().map(|reload| format!("  pending: {reload}")).collect::<String>();
-            printer.line(&format!("{:<14} {}{why}{pending}", row.state, row.files.join(" ")))?;
+            printer.line(&format!("{:<14} {}{why}", row.state, row.files.join(" ")))?;
+            for reload in &row.pending_reloads {
+                printer.line(&format!("{:<14} pending: {reload}", ""))?;
+            }
         }
     }
     Ok(work.exit(if all_well { Exit::SUCCESS } else { Exit::FAILURE }))

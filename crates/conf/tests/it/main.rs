@@ -1,0 +1,7 @@
+//! Resources, keys and files together: with Debian's etcd, and through failures and crashes.
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
+mod crash;
+mod etcd;
+mod property;
+mod rig;
