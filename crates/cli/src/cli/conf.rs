@@ -206,7 +206,7 @@ pub struct ConfExecArgs {
 pub struct ConfRenderArgs {
     /// Only these files
     #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub only: Vec<PathBuf>,
     /// Where from.
     #[command(flatten)]
     pub source: ConfSource,

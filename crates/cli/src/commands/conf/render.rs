@@ -16,14 +16,14 @@ pub async fn run(
     let work = Work::load(printer, &arguments.source, variable)?;
     let snapshot = work.snapshot().await?;
     let memo = Arc::default();
-    let wanted = |dest: &std::path::PathBuf| arguments.files.is_empty() || arguments.files.contains(dest);
+    let wanted = |dest: &std::path::PathBuf| arguments.only.is_empty() || arguments.only.contains(dest);
     let places: Vec<_> = work
         .groups
         .iter()
         .flat_map(|group| group.resource.outputs.iter().enumerate().map(move |(at, output)| (group, at, output)))
         .filter(|(_, _, output)| wanted(&output.dest))
         .collect();
-    if let Some(file) = arguments.files.iter().find(|file| !places.iter().any(|(_, _, output)| output.dest == **file)) {
+    if let Some(file) = arguments.only.iter().find(|file| !places.iter().any(|(_, _, output)| output.dest == **file)) {
         return Err(Failure::new(Exit::FAILURE, format!("no template gives {}", file.display())));
     }
     let mut exit = Exit::SUCCESS;
