@@ -78,7 +78,8 @@ fn decoded(encoded: &Str) -> Result<Value, FuncError> {
         Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => {
             Err(error(format!("illegal base64 data at input byte {at}")))
         }
-        Err(_) => Err(error(format!("illegal base64 data at input byte {}", joined.len()))),
+        // Go points at the beginning of the group of four that is not whole.
+        Err(_) => Err(error(format!("illegal base64 data at input byte {}", joined.len() / 4 * 4))),
     }
 }
 

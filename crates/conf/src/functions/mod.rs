@@ -51,6 +51,8 @@ pub fn unbound() -> Functions {
 }
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

@@ -30,7 +30,6 @@ func (s store) keys() []string {
 }
 
 func (s store) get(key string) (KVPair, error) {
-	key = clean(key)
 	value, ok := s.values[key]
 	if !ok {
 		return KVPair{}, errors.New("key does not exist: " + key)
@@ -71,7 +70,7 @@ func (s store) getvs(pattern string) ([]string, error) {
 }
 
 func (s store) exists(key string) bool {
-	_, ok := s.values[clean(key)]
+	_, ok := s.values[key]
 	return ok
 }
 
