@@ -7,7 +7,7 @@ use flota_e2e::{Beats, Cluster, Life, Witness, eventually, five, host_seconds, i
 use flota_lab::CableFault;
 
 use crate::figures::{in_budget, tell};
-use crate::scene::{forget_losses, start_beats, start_exclusive_beats, units_on};
+use crate::scene::{start_beats, start_exclusive_beats, units_on};
 
 /// How long the old copies may go on after the cable is whole again, in seconds.
 const GIVEN_UP: f64 = 15.0;
@@ -55,7 +55,7 @@ fn cut_off(fault: CableFault, what: &str) {
     for unit in &exclusive {
         Beats::of(&cluster, unit).never_two();
     }
-    forget_losses(&cluster);
+    cluster.forget_losses();
 }
 
 /// The end of the unit's life on the machine that was cut off.
@@ -122,7 +122,7 @@ fn slow_and_lossy(machine: &str) {
     for unit in &units {
         assert_eq!(Beats::of(&cluster, unit).lives.len(), 1, "{unit} has run in one place");
     }
-    forget_losses(&cluster);
+    cluster.forget_losses();
     tell(&format!("20 % loss and 200 ms delay on {machine} for {time} s: 0 moves, 0 restarts"));
 }
 

@@ -149,16 +149,6 @@ pub fn flota_leader<'a>(cluster: &'a Cluster, asked: Node<'a>) -> Option<Node<'a
     cluster.nodes().into_iter().find(|node| leader["machine"] == node.id)
 }
 
-/// Machines that were lost are held off for a while when they are back; a new leader knows nothing of that, and so the
-/// next test finds all machines free.
-#[track_caller]
-pub fn forget_losses(cluster: &Cluster) {
-    for node in cluster.nodes() {
-        node.run("systemctl restart flota.service").ok();
-    }
-    cluster.together();
-}
-
 /// `systemctl VERB etcd` on all members at once: a member that starts waits for others.
 #[track_caller]
 pub fn all_etcd(cluster: &Cluster, verb: &str) {
