@@ -37,6 +37,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
     --keep                        leaves the lab `bench` running
   cargo xtask bench store       the embedded store beside Debian's etcd, under the same load on this host
   cargo xtask bench soak [MINUTES]  the embedded store under everything at once, 10 minutes long: flat memory and disk
+  cargo xtask bench conf        confd's work beside the figures of the original, against Debian's etcd on this host
   cargo xtask help              this text
 ";
 
@@ -71,6 +72,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["bench", "store"] => bench::store(),
         ["bench", "soak"] => bench::soak("10"),
         ["bench", "soak", minutes] => bench::soak(minutes),
+        ["bench", "conf"] => bench::conf(),
         _ => bail!("unknown command `{}`; see `cargo xtask help`", words.join(" ")),
     }
 }

@@ -39,6 +39,13 @@ pub const TEST: &[Package] = &[
     Package { name: "etcd-server", why: "Debian's etcd must start from the embedded store's backups" },
     Package { name: "curl", why: "Debian's etcd and the embedded store are asked the same with it" },
     Package { name: "golang-go", why: "says what Go's templates give" },
+    Package { name: "nginx-light", why: "follows keys while requests run; only ours is started" },
+];
+
+/// What benches beside other programs take beside that.
+pub const BENCH: &[Package] = &[
+    Package { name: "etcd-server", why: "holds the keys" },
+    Package { name: "time", why: "tells the peak memory of a program" },
 ];
 
 /// What the suites that others wrote for etcd take beside that (`cargo xtask conformance`).

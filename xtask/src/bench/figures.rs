@@ -5,16 +5,21 @@
 pub enum Unit {
     /// Of 1,000,000 bytes.
     Megabytes,
+    Microseconds,
     Milliseconds,
     Seconds,
+    /// How often something happened.
+    Times,
 }
 
 impl Unit {
     fn as_str(self) -> &'static str {
         match self {
             Self::Megabytes => "MB",
+            Self::Microseconds => "us",
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
+            Self::Times => "times",
         }
     }
 }

@@ -1,9 +1,10 @@
-//! `cargo xtask bench flow|api|store|soak`: the budgets, measured with the release programs; but for the store, on lab machines.
+//! `cargo xtask bench flow|api|store|soak|conf`: the budgets, measured with the release programs; the first two on lab machines.
 //!
 //! Prints `name value unit` lines to standard output, each after a comment line with its budget; all else goes to
 //! standard error.
 
 mod api;
+mod conf;
 mod daemon;
 mod figures;
 mod soak;
@@ -78,6 +79,13 @@ pub fn store() -> Result<()> {
     packages::ensure(&[packages::BUILD, packages::TEST])?;
     host()?;
     store::measure(STORE_ROUNDS)
+}
+
+/// Measures what the original confd was measured with; needs neither root nor a lab.
+pub fn conf() -> Result<()> {
+    packages::ensure(&[packages::BUILD, packages::BENCH])?;
+    host()?;
+    conf::measure()
 }
 
 /// Loads the store for so many minutes; needs neither root nor a lab.

@@ -226,10 +226,7 @@ impl Server {
 
     /// Memory that is there for the process, with the pages that it maps from files.
     pub(super) fn memory_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
-        Ok(kibibytes * 1024)
+        memory_bytes(self.child.id())
     }
 }
 
@@ -239,6 +236,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Memory that is there for a process, with the pages that it maps from files.
+pub(super) fn memory_bytes(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
+    Ok(kibibytes * 1024)
 }
 
 fn free_address() -> Result<String> {
