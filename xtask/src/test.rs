@@ -7,7 +7,7 @@ use crate::suite::Suite;
 use crate::{conformance, packages, shell, tidy};
 
 /// Packages whose ignored tests need root or Debian packages.
-pub const ON_THE_HOST: &[&str] = &["crates/gotemplate", "crates/store", "tests/conformance"];
+pub const ON_THE_HOST: &[&str] = &["crates/conf", "crates/gotemplate", "crates/store", "tests/conformance"];
 
 /// Packages whose ignored tests boot lab machines.
 pub const ON_MACHINES: &[&str] = &["crates/lab", END_TO_END];

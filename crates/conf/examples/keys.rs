@@ -93,7 +93,7 @@ async fn change(client: &StoreClient, key: &str, value: String) -> Outcome<()> {
 }
 
 fn put(key: &str, value: String) -> Op {
-    Op::Put { key: key.to_owned(), value, lease: None }
+    Op::Put { key: key.to_owned(), value: value.into_bytes(), lease: None }
 }
 
 /// The moments at which files of a directory were renamed into place.

@@ -3,5 +3,6 @@
 
 mod crash;
 mod etcd;
+mod nginx;
 mod property;
 mod rig;

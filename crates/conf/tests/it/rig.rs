@@ -161,6 +161,6 @@ fn spawn(dir: &Path, (client, peer): (u16, u16)) -> Child {
         .unwrap()
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
