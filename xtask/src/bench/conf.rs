@@ -1,6 +1,7 @@
 //! `cargo xtask bench conf`: the works that the original confd was measured with, by the release program called as `confd`.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::http::exchange;
 use crate::shell::{self, capture, cargo, target_dir};
 
 use super::figures::{Figures, Unit};
 use super::millis;
-use super::store::{self, Server, Side};
+use super::store;
 
 /// 10,000 keys in 1,000 directories of 10.
 const DIRECTORIES: usize = 1000;
@@ -39,21 +41,19 @@ const IDLE: Duration = Duration::from_secs(5);
 pub fn measure() -> Result<()> {
     let mut build = cargo(["build", "--release", "-p", "flota", "-p", "flota-conf", "--bin", "flota"]);
     shell::run(build.args(["--example", "keys"]))?;
-    let etcd = store::Bench::build(&["load"])?;
-    etcd.clear()?;
-    let (server, _) = etcd.start(Side::Etcd, &[])?;
-    let bench = Bench::new(&server)?;
+    let bench = Bench::new()?;
+    let etcd = bench.etcd()?;
     bench.keys(&["fill", &DIRECTORIES.to_string(), KEYS])?;
     let measured = bench.onetime().and_then(|()| bench.watching());
+    drop(etcd);
     bench.clear()?;
-    drop(server);
-    etcd.clear()?;
     measured
 }
 
 /// Where the programs are, and a place for templates and files.
-struct Bench<'s> {
-    server: &'s Server,
+struct Bench {
+    /// Where etcd listens.
+    endpoint: SocketAddr,
     keys: PathBuf,
     scratch: PathBuf,
 }
@@ -69,15 +69,37 @@ enum Reads {
     All,
 }
 
-impl Bench<'_> {
-    fn new(server: &Server) -> Result<Bench<'_>> {
+impl Bench {
+    fn new() -> Result<Bench> {
         let release = target_dir()?.join("release");
         let scratch = target_dir()?.join("bench-conf");
-        let bench = Bench { server, keys: release.join("examples/keys"), scratch };
+        let bench = Bench { endpoint: free_address()?, keys: release.join("examples/keys"), scratch };
         bench.clear()?;
         fs::create_dir_all(&bench.scratch).context("can't make a directory for templates")?;
         symlink(release.join("flota"), bench.scratch.join("confd")).context("can't give the program its other name")?;
         Ok(bench)
+    }
+
+    /// Debian's etcd, when it answers.
+    fn etcd(&self) -> Result<Process> {
+        let (client, peer) = (format!("http://{}", self.endpoint), format!("http://{}", free_address()?));
+        let mut command = Command::new("/usr/bin/etcd");
+        command.arg("--data-dir").arg(self.scratch.join("etcd")).args(["--log-level", "error"]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("default={peer}")]);
+        // What it says of itself is of no use here.
+        let etcd = Process::start(command.stderr(Stdio::null()))?;
+        let began = Instant::now();
+        let answers =
+            || TcpStream::connect(self.endpoint).is_ok_and(|stream| exchange(stream, "GET", "/health", None).is_ok());
+        while !answers() {
+            if began.elapsed() > PATIENCE {
+                bail!("etcd does not answer within {} s", PATIENCE.as_secs());
+            }
+            sleep(LOOK_EVERY);
+        }
+        Ok(etcd)
     }
 
     fn clear(&self) -> Result<()> {
@@ -159,7 +181,7 @@ impl Bench<'_> {
 
     /// Runs the program that changes keys, and reads the figures that it prints.
     fn keys(&self, words: &[&str]) -> Result<Figures> {
-        let text = capture(Command::new(&self.keys).arg(&self.server.endpoint).args(words))?;
+        let text = capture(Command::new(&self.keys).arg(self.endpoint.to_string()).args(words))?;
         let mut figures = Figures::default();
         for line in text.lines() {
             let (_, value) = line.split_once(' ').with_context(|| format!("`{line}` is no figure"))?;
@@ -169,16 +191,19 @@ impl Bench<'_> {
     }
 }
 
-/// Templates and their resources in a directory of their own; taken away with this value.
+/// Templates and their resources in place of those of the work before.
 struct Work<'b> {
-    bench: &'b Bench<'b>,
+    bench: &'b Bench,
     root: PathBuf,
     count: usize,
 }
 
 impl<'b> Work<'b> {
-    fn new(bench: &'b Bench<'b>, count: usize, reads: Reads, reloads: Option<&Path>) -> Result<Work<'b>> {
+    fn new(bench: &'b Bench, count: usize, reads: Reads, reloads: Option<&Path>) -> Result<Work<'b>> {
         let work = Work { bench, root: bench.scratch.join("work"), count };
+        if work.root.exists() {
+            fs::remove_dir_all(&work.root)?;
+        }
         for directory in ["conf.d", "templates", "out"] {
             fs::create_dir_all(work.root.join(directory))?;
         }
@@ -192,11 +217,12 @@ impl<'b> Work<'b> {
                 format!("# {number}\n{{{{range gets \"{pattern}\"}}}}{{{{.Key}}}} = {{{{.Value}}}}\n{{{{end}}}}");
             fs::write(work.root.join(format!("templates/t{number}.tmpl")), template)?;
             let dest = work.root.join(format!("out/f{number}"));
-            let mut resource =
-                format!("[template]\nsrc = \"t{number}.tmpl\"\ndest = \"{}\"\nkeys = [\"{keys}\"]\n", dest.display());
-            if let Some(told) = reloads {
-                resource += &format!("reload_cmd = \"echo reloaded >> {}\"\n", told.display());
-            }
+            let reload = reloads.map(|told| format!("reload_cmd = \"echo reloaded >> {}\"\n", told.display()));
+            let resource = format!(
+                "[template]\nsrc = \"t{number}.tmpl\"\ndest = \"{}\"\nkeys = [\"{keys}\"]\n{}",
+                dest.display(),
+                reload.unwrap_or_default()
+            );
             fs::write(work.root.join(format!("conf.d/r{number:04}.toml")), resource)?;
         }
         Ok(work)
@@ -218,7 +244,7 @@ impl<'b> Work<'b> {
             command.arg(program);
         }
         command.arg("-confdir").arg(&self.root).args(["-backend", "etcdv3", "-log-level", "error", mode]);
-        command.args(["-node", &format!("http://{}", self.bench.server.endpoint)]);
+        command.args(["-node", &format!("http://{}", self.bench.endpoint)]);
         command.env("XDG_STATE_HOME", &self.root).stdin(Stdio::null());
         command
     }
@@ -250,10 +276,9 @@ impl<'b> Work<'b> {
     }
 
     /// Started, and all files there.
-    fn watch(&self) -> Result<Confd> {
+    fn watch(&self) -> Result<Process> {
         self.forget_files()?;
-        let command = &mut self.confd(self.program(), "-watch");
-        let confd = Confd(command.spawn().with_context(|| format!("can't start {}", shell::show(command)))?);
+        let confd = Process::start(&mut self.confd(self.program(), "-watch"))?;
         let began = Instant::now();
         while self.files()? != self.count {
             if began.elapsed() > PATIENCE {
@@ -272,21 +297,25 @@ impl<'b> Work<'b> {
     }
 }
 
-impl Drop for Work<'_> {
-    fn drop(&mut self) {
-        // What stays is found by the next one, or taken away with all the rest.
-        let _ = fs::remove_dir_all(&self.root);
+/// A process of ours; killed with this value.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Result<Process> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Ok(Process(child.with_context(|| format!("can't start {}", shell::show(command)))?))
     }
 }
 
-/// A confd of ours that watches; killed with this value.
-struct Confd(Child);
-
-impl Drop for Confd {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 fn lines(file: &Path) -> usize {

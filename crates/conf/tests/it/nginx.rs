@@ -20,9 +20,9 @@ use crate::rig::{Etcd, PATIENCE, Place, free_port};
 const NGINX: &str = "/usr/sbin/nginx";
 const CHANGES: usize = 200;
 const SERVERS: usize = 5;
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 3;
 /// Requests of one client do not follow each other more closely: the machine has other things to do.
-const THINK: Duration = Duration::from_millis(2);
+const THINK: Duration = Duration::from_millis(10);
 
 /// Nothing is tried at another upstream: a request that meets one that is gone fails.
 const TEMPLATE: &str = r#"user root;
@@ -43,9 +43,9 @@ http {
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half a minute: cargo xtask test"]
+#[ignore = "nginx, for minutes on a busy machine: cargo xtask test"]
 async fn no_request_fails_while_nginx_follows_two_hundred_changes_of_its_upstreams() {
-    let (place, etcd) = (Place::new(), Etcd::start().await);
+    let (place, etcd) = (Place::in_memory(), Etcd::start().await);
     let port = free_port();
     let fill =
         |text: &str| text.replace("DIR", &place.dir.path().display().to_string()).replace("PORT", &port.to_string());

@@ -24,7 +24,15 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Place {
-        let dir = tempfile::tempdir().unwrap();
+        Place::in_dir(tempfile::tempdir().unwrap())
+    }
+
+    /// One that waits for no disk.
+    pub fn in_memory() -> Place {
+        Place::in_dir(in_memory())
+    }
+
+    fn in_dir(dir: TempDir) -> Place {
         for name in ["conf.d", "templates", "out"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -98,8 +106,7 @@ pub struct Etcd {
 
 impl Etcd {
     pub async fn start() -> Etcd {
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = in_memory();
         let ports = (free_port(), free_port());
         let child = spawn(dir.path(), ports);
         let etcd = Etcd { dir, ports, child };
@@ -145,6 +152,11 @@ impl Drop for Etcd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 fn spawn(dir: &Path, (client, peer): (u16, u16)) -> Child {
