@@ -64,7 +64,7 @@ fn every_function_gives_what_go_gives() {
     let scope = Scope::new(&KeyPath::new("/"), &[]);
     let pairs = corpus.store.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let view = Arc::new(View::new(Arc::new(Snapshot::new(1, pairs)), Arc::new(scope)));
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for case in &corpus.case {
         let (want, got) = (case.outcome(), case.render(&view));
         if want != got {
@@ -72,9 +72,10 @@ fn every_function_gives_what_go_gives() {
                 Ok(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
                 Err(error) => format!("error {error}"),
             };
-            wrong += &format!("{}: {}\n  want {}\n  got  {}\n", case.name, case.template, show(&want), show(&got));
+            let (want, got) = (show(&want), show(&got));
+            wrong.push(format!("{}: {}\n  want {want}\n  got  {got}", case.name, case.template));
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(corpus.case.len() >= 100);
 }

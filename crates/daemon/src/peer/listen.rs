@@ -10,13 +10,14 @@ use flota_engine::Reach;
 use flota_etcd::StoreClient;
 use flota_registry::{Entry, Key, MachineId, Member};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::datagram;
 use super::probe::{FOR_OTHERS, probe_within};
 use super::wire::{self, Question};
 use crate::port::{ACCEPT_RETRY, bind};
@@ -54,8 +55,20 @@ impl Responder {
         }
     }
 
-    /// Answers for ever.
+    /// Answers for ever, to connections and to datagrams at the same port.
     pub(super) async fn serve(self, listener: TcpListener) {
+        let here = wire::here(&self.me, &self.boot_id);
+        let datagrams = async {
+            let bound = async { UdpSocket::bind(listener.local_addr()?).await };
+            match bound.await {
+                Ok(socket) => datagram::answer(&socket, &here).await,
+                Err(error) => warn!("peer port: no datagrams, connections only: {error}"),
+            }
+        };
+        tokio::join!(datagrams, self.clone().serve_connections(&listener));
+    }
+
+    async fn serve_connections(self, listener: &TcpListener) {
         let reaches = Arc::new(Semaphore::new(MAX_REACHES));
         let mut connections = JoinSet::new();
         let mut newest: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
@@ -171,7 +184,9 @@ mod tests {
     async fn says(words: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap().to_string();
+        let deaf = UdpSocket::bind(&at).await.unwrap();
         tokio::spawn(async move {
+            let _deaf = deaf;
             let mut held = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 stream.write_all(words).await.unwrap();

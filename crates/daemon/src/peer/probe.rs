@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::datagram;
 use super::wire::{self, Question};
 
 /// How long one question may take.
@@ -42,8 +43,25 @@ pub async fn ask(via_peer: &str, machine: &MachineId) -> Reach {
     answer.ok().and_then(|line| wire::parse_found(&line)).unwrap_or(Reach::Silent)
 }
 
-/// [`probe`] with limits of one's own.
+/// [`probe`] with limits of one's own: by a connection and by datagrams at once. One sign of life is enough.
 pub(super) async fn probe_within(limits: Limits, peer: &str, expect: &MachineId) -> Reach {
+    let (connection, datagrams) = (by_connection(limits, peer, expect), datagram::probe(limits.all, peer, expect));
+    tokio::pin!(connection, datagrams);
+    tokio::select! {
+        reach = &mut connection => if reach == Reach::Alive { reach } else { better(reach, datagrams.await) },
+        reach = &mut datagrams => if reach == Reach::Alive { reach } else { better(reach, connection.await) },
+    }
+}
+
+fn better(one: Reach, other: Reach) -> Reach {
+    match (one, other) {
+        (Reach::Alive, _) | (_, Reach::Alive) => Reach::Alive,
+        (Reach::NoDaemon, _) | (_, Reach::NoDaemon) => Reach::NoDaemon,
+        (Reach::Silent, Reach::Silent) => Reach::Silent,
+    }
+}
+
+async fn by_connection(limits: Limits, peer: &str, expect: &MachineId) -> Reach {
     match exchange(limits, peer, &Question::Alive).await {
         Ok(line) if wire::who(&line).as_ref() == Some(expect) => Reach::Alive,
         // Only a kernel that lives refuses.
