@@ -1,6 +1,8 @@
 //! The Debian packages that the project needs, and their installation.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -77,7 +79,43 @@ pub fn ensure(wanted: &[&[Package]]) -> Result<()> {
     }
     // Lists may be missing or too old to fetch by, as on a new machine.
     apt(&["update", "--quiet"])?;
+    let _quiet = NoServices::begin()?;
     apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], names.as_slice()].concat())
+}
+
+/// What Debian's packages ask before they start a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Answers every question with "forbidden by policy".
+const REFUSE: &str = "#!/bin/sh\nexit 101\n";
+
+/// While it lives, packages that are installed start none of their services: tests run their own etcd and nginx. Where the
+/// machine has a policy already, that one counts.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn begin() -> Result<NoServices> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
+        match file {
+            Ok(mut file) => {
+                file.write_all(REFUSE.as_bytes()).with_context(|| format!("can't write {POLICY}"))?;
+                Ok(NoServices { ours: true })
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(NoServices { ours: false }),
+            Err(error) => Err(error).with_context(|| format!("can't create {POLICY}")),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = std::fs::remove_file(POLICY)
+        {
+            eprintln!("    remove {POLICY} by hand: {error}");
+        }
+    }
 }
 
 /// Whether we may change the system.
