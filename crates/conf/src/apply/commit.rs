@@ -10,6 +10,7 @@ use rustix::fs::{Gid, Uid};
 
 use super::disk;
 use super::journal::{Journal, JournalError, Kept, Owed};
+use super::leftovers::old_name;
 use super::stage::Staged;
 use crate::resource::Reload;
 
@@ -138,9 +139,7 @@ fn keep_aside(file: &Staged) -> io::Result<Option<PathBuf>> {
         return Ok(None);
     }
     // The staged file's own name is free for sure with something behind it.
-    let mut old = file.path.to_path_buf().into_os_string();
-    old.push(".old");
-    let old = PathBuf::from(old);
+    let old = old_name(&file.path);
     match fs::hard_link(&file.dest, &old) {
         Ok(()) => {}
         // A mount point, or a file system without links: a copy does as well.

@@ -10,6 +10,7 @@ use rustix::process::{getegid, geteuid};
 use tempfile::{Builder, TempPath};
 
 use super::disk;
+use super::leftovers::staged_prefix;
 use super::place::{Rights, followed, has_content};
 use crate::resource::Output;
 
@@ -93,7 +94,7 @@ pub fn stage(compared: &Compared, content: &[u8]) -> Result<Staged, StageError> 
         }
         let name = dest.file_name().unwrap_or_default().to_string_lossy();
         let mut file = Builder::new()
-            .prefix(&format!(".{name}."))
+            .prefix(&staged_prefix(&name))
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(directory)?;
         file.write_all(content)?;

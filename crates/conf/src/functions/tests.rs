@@ -137,6 +137,8 @@ fn functions_of_the_machine() {
         ),
         (r#"{{len (lookupIPV4 "::1")}}"#, "0"),
     ]);
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(render("{{hostname}}").unwrap(), name.trim());
     let year = render(r#"{{datetime.Format "2006"}} {{datetime.UTC.Year}}"#).unwrap();
     let (a, b) = year.split_once(' ').unwrap();
     assert!(a.len() == 4 && b.parse::<i32>().unwrap() >= 2026, "{year}");

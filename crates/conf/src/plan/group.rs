@@ -6,6 +6,11 @@ use super::{Millis, Policy};
 use crate::keys::Reads;
 use crate::resource::Reload;
 
+/// More changes than this before a rendering are a burst: it is waited for [`BURST_FACTOR`] times as long.
+const MAX_SINGLE_CHANGES: u32 = 4;
+/// With the default policy 200 ms: more than a busy machine, or etcd with a watch that lags (100 ms), pauses within a burst.
+const BURST_FACTOR: u64 = 4;
+
 /// What the plan has to know of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupSpec {
@@ -35,6 +40,7 @@ pub enum Health {
 pub(super) struct Burst {
     first: Millis,
     last: Millis,
+    count: u32,
     /// Not collected but rendered as soon as possible.
     at_once: bool,
 }
@@ -59,8 +65,8 @@ pub(super) struct Group {
     /// What was read by the last rendering.
     pub reads: Reads,
     burst: Option<Burst>,
-    /// When it was begun to be rendered the last time.
-    begun: Option<Millis>,
+    /// When the last work on it ended. From its beginning would not do: what changes meanwhile is seen afterwards.
+    rested: Option<Millis>,
     /// Renderings one after the other that were waited with: a burst that stutters is waited for longer and longer.
     rounds: u32,
     failures: u32,
@@ -76,7 +82,7 @@ impl Group {
             phase: Phase::Resting,
             reads: Reads::everything(),
             burst: None,
-            begun: None,
+            rested: None,
             rounds: 0,
             failures: 0,
             retry_at: None,
@@ -86,10 +92,13 @@ impl Group {
 
     pub fn change(&mut self, now: Millis, policy: &Policy) {
         // The first change after a quiet time is not waited with.
-        let quiet = self.begun.is_none_or(|begun| begun.plus(self.quiet(policy)) <= now);
+        let quiet = self.rested.is_none_or(|rested| rested.plus(self.quiet(policy)) <= now);
         match &mut self.burst {
-            Some(burst) => burst.last = now,
-            None => self.burst = Some(Burst { first: now, last: now, at_once: quiet }),
+            Some(burst) => {
+                burst.last = now;
+                burst.count = burst.count.saturating_add(1);
+            }
+            None => self.burst = Some(Burst { first: now, last: now, count: 1, at_once: quiet }),
         }
         if policy.retry {
             self.retry_at = None;
@@ -97,7 +106,7 @@ impl Group {
     }
 
     pub fn change_at_once(&mut self, now: Millis) {
-        self.burst = Some(Burst { first: now, last: now, at_once: true });
+        self.burst = Some(Burst { first: now, last: now, count: 1, at_once: true });
         self.retry_at = None;
     }
 
@@ -110,7 +119,11 @@ impl Group {
             if burst.at_once {
                 burst.first
             } else {
-                burst.last.plus(self.quiet(policy)).min(burst.first.plus(policy.max_wait))
+                let factor = if burst.count > MAX_SINGLE_CHANGES { BURST_FACTOR } else { 1 };
+                burst
+                    .last
+                    .plus(self.quiet(policy).max(policy.quiet.saturating_mul(factor)))
+                    .min(burst.first.plus(policy.max_wait))
             }
         });
         [of_burst, self.retry_at].into_iter().flatten().min()
@@ -121,7 +134,7 @@ impl Group {
         policy.quiet.saturating_mul(1 << self.rounds.min(5)).min(policy.max_wait)
     }
 
-    pub fn begin(&mut self, now: Millis) {
+    pub fn begin(&mut self) {
         self.rounds = match self.burst {
             Some(burst) if !burst.at_once => self.rounds.saturating_add(1),
             _ => 0,
@@ -129,18 +142,22 @@ impl Group {
         self.phase = Phase::Rendering;
         self.burst = None;
         self.retry_at = None;
-        self.begun = Some(now);
     }
 
     pub fn fail(&mut self, now: Millis, policy: &Policy) {
-        self.phase = Phase::Resting;
+        self.rest(now);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = policy.retry.then(|| now.plus(policy.wait(self.failures)));
     }
 
-    pub fn succeed(&mut self) {
-        self.phase = Phase::Resting;
+    pub fn succeed(&mut self, now: Millis) {
+        self.rest(now);
         self.failures = 0;
+    }
+
+    fn rest(&mut self, now: Millis) {
+        self.phase = Phase::Resting;
+        self.rested = Some(now);
     }
 
     pub fn is_worked_on(&self) -> bool {

@@ -104,7 +104,7 @@ impl Planner {
             let group = &mut self.groups[id.0];
             group.reads = reads;
             match rendering {
-                Rendering::Same => group.succeed(),
+                Rendering::Same => group.succeed(now),
                 Rendering::Failed => group.fail(now, &self.policy),
                 Rendering::Staged if group.spec.has_checks => group.phase = Phase::ToCheck,
                 Rendering::Staged => group.phase = Phase::Ready,
@@ -129,7 +129,7 @@ impl Planner {
                 group.fail(now, &self.policy);
                 continue;
             }
-            group.succeed();
+            group.succeed(now);
             if group.spec.reloads.is_empty() {
                 effects.push(Effect::Settle(*id));
             }
@@ -204,7 +204,7 @@ impl Planner {
         let mut due = Vec::new();
         for (at, group) in self.groups.iter_mut().enumerate() {
             if group.due(&self.policy).is_some_and(|due| due <= now) {
-                group.begin(now);
+                group.begin();
                 due.push(GroupId(at));
             }
         }

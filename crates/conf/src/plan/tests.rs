@@ -26,6 +26,8 @@ struct Driver {
     reload_ok: bool,
     check_ok: bool,
     staged: bool,
+    /// How long a commit takes.
+    commit_takes: u64,
 }
 
 impl Driver {
@@ -37,6 +39,7 @@ impl Driver {
             reload_ok: true,
             check_ok: true,
             staged: true,
+            commit_takes: 0,
         }
     }
 
@@ -71,6 +74,7 @@ impl Driver {
             }
             Effect::Commit(groups) => {
                 self.log.push(format!("commit {}", names(&groups)));
+                self.now += self.commit_takes;
                 Some(Event::Committed(groups.into_iter().map(|id| (id, true)).collect()))
             }
             Effect::Reload(reload) => {
@@ -143,6 +147,36 @@ fn two_hundred_quick_changes_are_two_renderings_and_two_reloads() {
     let told = driver.told();
     assert_eq!(told.iter().filter(|line| line.starts_with("render")).count(), 2, "{told:?}");
     assert_eq!(told.iter().filter(|line| line.starts_with("reload")).count(), 2, "{told:?}");
+}
+
+#[test]
+fn a_burst_on_a_busy_machine_is_still_one() {
+    let mut driver = Driver::new(vec![spec(&["a"])]);
+    driver.event(Event::Everything);
+    driver.pass(1_000);
+    driver.told();
+    for _ in 0..4 {
+        for _ in 0..50 {
+            driver.change("/0");
+        }
+        driver.pass(150);
+    }
+    driver.pass(1_000);
+    assert_eq!(driver.told().iter().filter(|line| line.starts_with("reload")).count(), 2);
+}
+
+#[test]
+fn what_changes_during_a_slow_commit_is_collected_after_it() {
+    let mut driver = Driver { commit_takes: 120, ..Driver::new(vec![spec(&["a"])]) };
+    driver.event(Event::Everything);
+    driver.pass(1_000);
+    driver.told();
+    for _ in 0..200 {
+        driver.change("/0");
+        driver.pass(1);
+    }
+    driver.pass(1_000);
+    assert_eq!(driver.told().iter().filter(|line| line.starts_with("render")).count(), 2);
 }
 
 #[test]

@@ -121,6 +121,22 @@ impl Engine {
         self.groups.iter().enumerate().filter(|(_, group)| owes(group)).map(|(at, _)| GroupId(at)).collect()
     }
 
+    /// Removes what earlier lives left beside the files. What may still be called back stays, and so does all that is left when staged
+    /// files are to be kept.
+    pub fn sweep(&self) {
+        if self.told.noop || self.told.keep_stage {
+            return;
+        }
+        let kept = self.journal.as_ref().map(|journal| {
+            let owed = self.groups.iter().filter_map(|group| journal.read(&group.resource.file).ok().flatten());
+            owed.flat_map(|owed| owed.kept).filter_map(|kept| kept.old).collect()
+        });
+        let outputs = self.groups.iter().flat_map(|group| &group.resource.outputs);
+        for path in apply::sweep(outputs.map(|output| output.dest.as_path()), kept.as_ref()) {
+            tracing::info!("left by an earlier life, and removed: {}", path.display());
+        }
+    }
+
     /// Takes in what happened, and does all that can be done at once.
     pub fn handle(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
 use super::session::{Ended, RunError, Session, run};
 use crate::apply::{Journal, Reloader};
@@ -96,29 +96,35 @@ async fn supervise(
     signals: &mut Passed,
 ) -> Result<ExitStatus, ExecError> {
     let mut child = start(command)?;
-    let mut restarting = false;
+    // When one that is restarted is killed, if it does not end by itself.
+    let mut restart: Option<Instant> = None;
+    let mut is_told_to_end = false;
     loop {
         tokio::select! {
             ended = child.wait() => {
                 let status = ended.map_err(|source| failed(command, source))?;
-                if !restarting {
+                // Whoever wants an end gets it, also in the middle of a restart.
+                if is_told_to_end || restart.take().is_none() {
                     return Ok(status);
                 }
-                restarting = false;
                 child = start(command)?;
             }
-            signal = signals.next() => send(&child, signal),
-            Some(reload) = asked.recv() => {
-                if let Reload::ChildSignal { signal } = reload {
-                    send(&child, signal);
-                } else {
-                    restarting = true;
+            signal = signals.next() => {
+                is_told_to_end |= ends(signal);
+                send(&child, signal);
+            }
+            Some(reload) = asked.recv() => match reload {
+                Reload::ChildSignal { signal } => send(&child, signal),
+                _ if is_told_to_end || restart.is_some() => {}
+                _ => {
+                    restart = Some(Instant::now() + END_WITHIN);
                     send(&child, Signal::TERM.as_raw());
-                    if timeout(END_WITHIN, child.wait()).await.is_err() {
-                        tracing::warn!("the command does not end: it is killed");
-                        let _ = child.start_kill();
-                    }
                 }
+            },
+            () = sleep_until(restart.unwrap_or_else(Instant::now)), if restart.is_some() => {
+                tracing::warn!("the command does not end: it is killed");
+                let _ = child.start_kill();
+                restart = Some(Instant::now() + END_WITHIN);
             }
         }
     }

@@ -79,11 +79,16 @@ pub async fn run(session: &Session) -> Result<Ended, RunError> {
     let told = Told { noop: settings.noop, sync_only: settings.sync_only, keep_stage: settings.keep_stage_file };
     let policy = if settings.onetime { Policy::once() } else { Policy::default() };
     let engine = Engine::new(groups, policy, told, session.journal.clone(), Arc::clone(&session.reloader));
-    let source = Source::open(settings).await?;
+    let mut signals = Signals::new()?;
+    // A store that does not answer keeps nobody from ending this.
+    let source = tokio::select! {
+        source = Box::pin(Source::open(settings)) => source?,
+        ended = signals.next() => return Ok(if settings.onetime { Ended::Failed } else { ended }),
+    };
     if settings.onetime {
-        return once(engine, &source, &roots, has_errors).await;
+        return Box::pin(once(engine, &source, &roots, has_errors, signals)).await;
     }
-    Box::pin(follow(session, engine, source, roots, loaded)).await
+    Box::pin(follow(session, engine, source, roots, loaded, signals)).await
 }
 
 /// The resources; none if there is nowhere to look for them, which confd only warns of.
@@ -109,9 +114,19 @@ fn resources(session: &Session) -> Result<Option<Loaded>, RunError> {
     Ok(Some(loaded))
 }
 
-async fn once(mut engine: Engine, source: &Source, roots: &[KeyPath], has_errors: bool) -> Result<Ended, RunError> {
-    let mut signals = Signals::new()?;
-    engine.set_snapshot(source.read(roots).await?);
+async fn once(
+    mut engine: Engine,
+    source: &Source,
+    roots: &[KeyPath],
+    has_errors: bool,
+    mut signals: Signals,
+) -> Result<Ended, RunError> {
+    let snapshot = tokio::select! {
+        snapshot = source.read(roots) => snapshot?,
+        _ = signals.next() => return Ok(Ended::Failed),
+    };
+    engine.set_snapshot(snapshot);
+    engine.sweep();
     let owed = engine.owed();
     engine.handle(Event::Begin(owed));
     while !engine.is_idle() {
@@ -130,18 +145,22 @@ async fn follow(
     source: Source,
     roots: Vec<KeyPath>,
     loaded: Loaded,
+    mut signals: Signals,
 ) -> Result<Ended, RunError> {
     let settings = &session.settings;
-    let mut signals = Signals::new()?;
     let (sender, mut feeds) = mpsc::channel(MAX_FEEDS);
-    let reader = source.clone();
-    let feeder = settings.watch.then(|| tokio::spawn(source.follow(roots.clone(), sender.clone())));
+    let begin_to_read = || {
+        let (source, roots, sender) = (source.clone(), roots.clone(), sender.clone());
+        if settings.watch {
+            tokio::spawn(source.follow(roots, sender))
+        } else {
+            tokio::spawn(async move { read_into(&source, &roots, &sender).await })
+        }
+    };
+    let mut reader = begin_to_read();
     let mut ticks = interval_at(Instant::now() + settings.interval, settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut life = Life { has_keys: false, is_in_trouble: false };
-    if !settings.watch {
-        read_into(&reader, &roots, &sender).await;
-    }
     let ended = loop {
         tokio::select! {
             Some(feed) = feeds.recv() => life.take(&mut engine, feed),
@@ -150,18 +169,16 @@ async fn follow(
                 if is_changed(session, &loaded, &engine, &roots) {
                     break Ended::Again;
                 }
-                if !settings.watch {
-                    read_into(&reader, &roots, &sender).await;
-                } else if life.has_keys {
+                if !settings.watch && reader.is_finished() {
+                    reader = begin_to_read();
+                } else if settings.watch && life.has_keys {
                     engine.handle(Event::Everything);
                 }
             }
             ended = signals.next() => break ended,
         }
     };
-    if let Some(feeder) = feeder {
-        feeder.abort();
-    }
+    reader.abort();
     // What runs is waited for; each command has its own limit.
     engine.handle(Event::Stop);
     while !engine.is_idle() {
@@ -185,7 +202,12 @@ impl Life {
         match feed {
             Feed::All(snapshot) => {
                 engine.set_snapshot(snapshot);
-                let event = if self.has_keys { Event::Everything } else { Event::Begin(engine.owed()) };
+                let event = if self.has_keys {
+                    Event::Everything
+                } else {
+                    engine.sweep();
+                    Event::Begin(engine.owed())
+                };
                 self.has_keys = true;
                 engine.handle(event);
             }
@@ -210,8 +232,8 @@ async fn read_into(source: &Source, roots: &[KeyPath], feeds: &mpsc::Sender<Feed
         Ok(snapshot) => Feed::All(snapshot),
         Err(error) => Feed::Trouble(error),
     };
-    // The receiver is in the same function as this call; there is room, for it is empty.
-    let _ = feeds.try_send(feed);
+    // Whoever does not listen any more is about to end this, too.
+    let _ = feeds.send(feed).await;
 }
 
 /// Whether resources are others than those that are worked with, or templates read keys that are not followed.
