@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 mod crash;
+mod embedded;
 mod etcd;
 mod nginx;
 mod property;
 mod rig;
+mod secure;

@@ -101,15 +101,29 @@ impl Place {
 pub struct Etcd {
     dir: TempDir,
     ports: (u16, u16),
+    certificates: Option<Certificates>,
     child: Child,
+}
+
+/// Who signs, and an identity that is good as server and as client: files.
+#[derive(Clone)]
+pub struct Certificates {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Etcd {
     pub async fn start() -> Etcd {
+        Etcd::start_with(None).await
+    }
+
+    /// With certificates: only TLS, and only for clients with one of the same authority.
+    pub async fn start_with(certificates: Option<Certificates>) -> Etcd {
         let dir = in_memory();
         let ports = (free_port(), free_port());
-        let child = spawn(dir.path(), ports);
-        let etcd = Etcd { dir, ports, child };
+        let child = spawn(dir.path(), ports, certificates.as_ref());
+        let etcd = Etcd { dir, ports, certificates, child };
         etcd.serves().await;
         etcd
     }
@@ -123,13 +137,12 @@ impl Etcd {
     }
 
     pub fn node(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.0)
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.ports.0)
     }
 
     pub fn try_ctl(&self, api: u8, arguments: &[&str]) -> bool {
-        let mut etcdctl = Command::new("etcdctl");
-        etcdctl.env("ETCDCTL_API", api.to_string()).args(["--endpoints", &self.node()]).args(arguments);
-        etcdctl.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+        try_etcdctl(&self.node(), api, self.certificates.as_ref(), arguments)
     }
 
     pub fn ctl(&self, api: u8, arguments: &[&str]) {
@@ -142,7 +155,7 @@ impl Etcd {
     }
 
     pub async fn start_again(&mut self) {
-        self.child = spawn(self.dir.path(), self.ports);
+        self.child = spawn(self.dir.path(), self.ports, self.certificates.as_ref());
         self.serves().await;
     }
 }
@@ -159,10 +172,26 @@ fn in_memory() -> TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-fn spawn(dir: &Path, (client, peer): (u16, u16)) -> Child {
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-    Command::new("etcd")
-        .args(["--enable-v2", "--data-dir"])
+/// Debian's etcdctl, with the names that each of its APIs has for certificates.
+pub fn try_etcdctl(node: &str, api: u8, certificates: Option<&Certificates>, arguments: &[&str]) -> bool {
+    let mut etcdctl = Command::new("etcdctl");
+    etcdctl.env("ETCDCTL_API", api.to_string()).args(["--endpoints", node]).args(arguments);
+    if let Some(Certificates { ca, cert, key }) = certificates {
+        let names = if api == 3 { ["CACERT", "CERT", "KEY"] } else { ["CA_FILE", "CERT_FILE", "KEY_FILE"] };
+        etcdctl.envs(names.map(|name| format!("ETCDCTL_{name}")).into_iter().zip([ca, cert, key]));
+    }
+    etcdctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+}
+
+fn spawn(dir: &Path, (client, peer): (u16, u16), certificates: Option<&Certificates>) -> Child {
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let mut etcd = Command::new("etcd");
+    if let Some(Certificates { ca, cert, key }) = certificates {
+        etcd.arg("--client-cert-auth").arg("--trusted-ca-file").arg(ca);
+        etcd.arg("--cert-file").arg(cert).arg("--key-file").arg(key);
+    }
+    etcd.args(["--enable-v2", "--data-dir"])
         .arg(dir.join("data"))
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
