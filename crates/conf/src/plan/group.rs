@@ -136,7 +136,8 @@ impl Group {
 
     pub fn begin(&mut self) {
         self.rounds = match self.burst {
-            Some(burst) if !burst.at_once => self.rounds.saturating_add(1),
+            // Whoever waits for each of their changes to be there is no burst.
+            Some(burst) if !burst.at_once && burst.count > 1 => self.rounds.saturating_add(1),
             _ => 0,
         };
         self.phase = Phase::Rendering;

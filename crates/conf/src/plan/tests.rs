@@ -198,6 +198,19 @@ fn a_burst_that_stutters_is_waited_for_longer_and_longer() {
 }
 
 #[test]
+fn single_changes_one_after_the_other_are_not_waited_for_longer_and_longer() {
+    let mut driver = Driver::new(vec![spec(&[])]);
+    driver.event(Event::Everything);
+    driver.pass(10);
+    driver.told();
+    for _ in 0..20 {
+        driver.change("/0");
+        driver.pass(60);
+        assert_eq!(driver.told().len(), 3, "rendered, committed, settled");
+    }
+}
+
+#[test]
 fn changes_without_an_end_are_rendered_every_second() {
     let mut driver = Driver::new(vec![spec(&[])]);
     driver.event(Event::Everything);
