@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flota_lab::{Lab, LabConfig, MachineState, Plain, Store};
 
 use crate::node::Node;
-use crate::ran::Ran;
 use crate::undertaker::Undertaker;
 use crate::wait::eventually;
 use crate::{beats, diagnosis, program};
@@ -150,36 +150,23 @@ impl Cluster {
         if !units.is_empty() {
             self.m1().run(&format!("flota destroy --block-attempts 15 {units}")).ok();
         }
-        if self.leader_notes("get --print-value-only").stdout.contains("held_off") {
-            self.forget_losses();
-        }
+        self.forget_losses();
         for node in self.nodes() {
             node.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force").ok();
             node.run(&format!("rm -rf /root/* {}", beats::DIR)).ok();
         }
     }
 
-    /// Machines that were lost are held off for a while when they are back. A new leader that finds no notes of an earlier
-    /// one knows nothing of that, and so the next test finds all machines free.
+    /// Machines that were lost are held off for a while when they are back, but for those that people took out of service
+    /// and bring back.
     #[track_caller]
     pub fn forget_losses(&self) {
-        let m1 = self.m1();
-        let others: Vec<Node<'_>> = self.nodes().into_iter().filter(|node| node.name != m1.name).collect();
-        others.iter().for_each(Node::stop_daemon);
-        self.leader_notes("del").ok();
-        m1.run("systemctl restart flota.service").ok();
-        others.iter().for_each(Node::start_daemon);
+        let all = self.nodes().iter().map(|node| node.id.to_owned()).collect::<Vec<_>>().join(" ");
+        self.m1().run(&format!("flota cordon {all}")).ok();
+        // The leader has to see that they are out before they are in again.
+        std::thread::sleep(Duration::from_secs(1));
+        self.m1().run(&format!("flota uncordon {all}")).ok();
         self.together();
-    }
-
-    /// `etcdctl`, at the store's member on the first machine, about what the leader notes for the next one.
-    fn leader_notes(&self, verb: &str) -> Ran {
-        let m1 = self.m1();
-        m1.run(&format!(
-            "ETCDCTL_API=3 etcdctl --endpoints https://{}:2379 --cacert /etc/flota/pki/ca.pem \
-             --cert /etc/flota/pki/machine.pem --key /etc/flota/pki/machine-key.pem {verb} /flota/v1/leader-notes",
-            m1.address
-        ))
     }
 
     /// Takes every fault away that a machine can have from outside.

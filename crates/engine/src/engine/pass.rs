@@ -69,6 +69,8 @@ impl Engine {
         self.demands.refresh(snapshot);
         self.progress.refresh(snapshot, &self.demands, now);
         self.whereabouts.refresh(snapshot, &self.liveness, now, self.settings.lease);
+        // Whom people took out of service they bring back, too: then nothing is held against it.
+        snapshot.cordons().keys().for_each(|id| self.flapping.forget(id));
         let hold_ends = self.flapping.next_end(now);
         let fenced = self.whereabouts.next_end(&self.liveness, now, self.settings.lease);
         let mut plan = plan(View {

@@ -50,6 +50,12 @@ impl Flapping {
         Some(format!("machine {}: {reason}", id.short()))
     }
 
+    /// Forgets what became of a machine: people have taken it in hand.
+    pub(crate) fn forget(&mut self, id: &MachineId) {
+        self.losses.remove(id);
+        self.holds.remove(id);
+    }
+
     /// Why nothing new may be placed on the machine, if it is held off.
     pub(crate) fn hold(&self, id: &MachineId, now: Millis) -> Option<Reason> {
         let hold = self.holds.get(id).filter(|hold| now < hold.until)?;

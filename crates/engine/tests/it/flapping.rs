@@ -3,6 +3,7 @@
 use crate::LAUNCHED;
 use crate::cluster::{Cluster, name};
 use flota_engine::Reach;
+use flota_registry::CordonMode;
 
 /// Machine 2 is lost, and comes back.
 fn flap(cluster: &mut Cluster) {
@@ -34,6 +35,21 @@ fn a_machine_that_comes_and_goes_is_held_off_for_longer_each_time() {
     }
     let told = "machine 00000002: machine was lost again and again (3 in 10 minutes): nothing new comes to it for 40 s";
     assert_eq!(cluster.notes.last().unwrap(), told);
+}
+
+#[test]
+fn a_machine_that_people_took_out_of_service_and_bring_back_is_not_held_off() {
+    let mut cluster = Cluster::new(2);
+    cluster.launch("a.service", "MachineID=00000002");
+    flap(&mut cluster);
+    cluster.submit("b.service", "MachineID=00000002", LAUNCHED);
+    cluster.pass(100);
+    assert!(cluster.places("b.service").is_empty());
+    cluster.cordon(2, Some(CordonMode::Cordoned));
+    cluster.pass(100);
+    cluster.cordon(2, None);
+    cluster.pass(100);
+    assert_eq!(cluster.places("b.service"), [2]);
 }
 
 #[test]
