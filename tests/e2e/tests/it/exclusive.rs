@@ -70,7 +70,12 @@ fn moved(cluster: &Cluster, from: Node<'_>, to: Node<'_>, cut: u64) {
             |row: &&str| row.starts_with("lone.service") && row.contains(to.short_id()) && row.contains("running");
         if list.stdout.lines().any(|row| here(&row)) { Ok(()) } else { Err(list.to_string()) }
     });
-    let (old, new) = (Log::of(from), Log::of(to));
+    // systemd calls it running before it has written its first line.
+    let new = eventually("it has begun to write", 10, || {
+        let new = Log::of(to);
+        if new.starts.is_empty() { Err(format!("{new:?}")) } else { Ok(new) }
+    });
+    let old = Log::of(from);
     assert_eq!((old.starts.len(), new.starts.len()), (1, 1), "{old:?} {new:?}");
     assert!(old.last > cut, "it ran until it had to");
     println!(
