@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use flota_api::machines::{CordonMode, HeldUnit, MachineDetail, MachineInfo, MachineState};
+use flota_etcd::chain;
 use tokio::time::Instant;
 
 use crate::{
     cli::OutputArg,
     context::Context,
     exit::Exit,
-    failure::{Failure, chain},
+    failure::Failure,
     machines::{self, name},
     output::legend::legend,
 };

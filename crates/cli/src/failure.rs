@@ -1,8 +1,7 @@
 //! Why a command ended: the message for people, a hint where there is one, and the exit code.
 
-use std::error::Error;
-
 use flota_api::ClientError;
+use flota_etcd::chain;
 
 use crate::exit::Exit;
 
@@ -59,16 +58,4 @@ impl From<std::io::Error> for Failure {
         }
         Self::new(Exit::FAILURE, format!("cannot write output: {error}"))
     }
-}
-
-/// An error with all its sources: `a: b: c`.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

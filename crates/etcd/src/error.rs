@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::causes::root;
 use crate::members::NONE_SERVES;
 
 /// A failed call to the store.
@@ -80,14 +81,6 @@ fn brief(error: &etcd_client::Error) -> String {
         etcd_client::Error::TransportError(error) => format!("out of reach ({})", root(error)),
         other => other.to_string(),
     }
-}
-
-fn root(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }
 
 impl EtcdError {

@@ -8,6 +8,7 @@
 //! ([`json`]), and locks and elections ([`server`]), all over an [`Upstream`].
 
 mod authority;
+mod causes;
 mod client;
 mod config;
 pub mod connection;
@@ -24,6 +25,7 @@ pub mod server;
 mod upstream;
 mod watch;
 
+pub use causes::{chain, root};
 pub use client::{Committed, Look, StoreClient};
 pub use config::{Access, ClientConfig, TlsFiles};
 pub use error::EtcdError;

@@ -13,6 +13,8 @@ use tonic_prost::ProstCodec;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt};
 
+use crate::causes::root;
+
 /// Largest answer taken in; larger than anything a store sends (a range of 100,000 keys of 1 KiB is 100 MiB).
 const MAX_ANSWER_BYTES: usize = 1 << 30;
 
@@ -116,12 +118,6 @@ impl Future for Answer {
 fn out_of_reach(error: BoxError) -> Status {
     match error.downcast::<Status>() {
         Ok(status) => *status,
-        Err(error) => {
-            let mut root: &dyn std::error::Error = error.as_ref();
-            while let Some(source) = root.source() {
-                root = source;
-            }
-            Status::unavailable(format!("the store is out of reach: {root}"))
-        }
+        Err(error) => Status::unavailable(format!("the store is out of reach: {}", root(error.as_ref()))),
     }
 }

@@ -14,11 +14,12 @@ use flota_conf::group::Group;
 use flota_conf::keys::{KeyPath, Snapshot};
 use flota_conf::resource::load;
 use flota_conf::settings::{Settings, gather};
+use flota_etcd::chain;
 
 use crate::cli::{ConfSource, ConfVerb, ConfWork};
 use crate::confd::{ConfStart, gateway, layer};
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 /// The start of `run` and `exec`, which the program becomes.

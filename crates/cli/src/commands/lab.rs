@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flota_etcd::chain;
 use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Progress};
 use serde::Serialize;
 
 use crate::{
     cli::{Format, LabExecArgs, LabListArgs, LabUpArgs, LabVerb},
     exit::Exit,
-    failure::{Failure, chain},
+    failure::Failure,
     output::{
         printer::Printer,
         table::{Field, Layout, render},

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use flota_api::{ClientError, machines::MachineInfo, v1::Machine};
+use flota_etcd::chain;
 
 use crate::{
     cli::{Format, ListArgs},
     context::Context,
     exit::Exit,
-    failure::{Failure, chain},
+    failure::Failure,
     output::{
         legend::short_id,
         table::{Field, Layout, or_dash, render},

@@ -1,14 +1,13 @@
 //! `store`: backups of a store and data directories made of them.
 
 use std::{
-    error::Error,
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use flota_etcd::TlsFiles;
+use flota_etcd::{TlsFiles, chain};
 use flota_store::{FileStatus, RestoreError};
 
 use super::stores::configured;
@@ -150,7 +149,5 @@ fn io(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Failure {
 
 /// The error with its causes, in one line.
 fn told(error: &RestoreError) -> Failure {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    Failure::new(Exit::FAILURE, text)
+    Failure::new(Exit::FAILURE, chain(error))
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flota_etcd::{ClientConfig, EtcdError, StoreClient, random_number};
+use flota_etcd::{ClientConfig, EtcdError, StoreClient, chain, random_number};
 use flota_registry::{Compare, Op, Txn};
 use serde::Serialize;
 
@@ -17,7 +17,6 @@ use crate::{
     cli::{Format, StoreCheckArgs},
     exit::Exit,
     failure::Failure,
-    failure::chain,
     output::printer::Printer,
 };
 

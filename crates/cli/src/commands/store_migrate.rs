@@ -1,15 +1,9 @@
 //! `store migrate`: moves the living cluster to another store.
 
-use flota_etcd::{ClientConfig, Migration, MigrationError, Moved, abort_migration};
+use flota_etcd::{ClientConfig, Migration, MigrationError, Moved, abort_migration, chain};
 
 use super::stores::{configured, store_at};
-use crate::{
-    cli::StoreMigrateArgs,
-    exit::Exit,
-    failure::{Failure, chain},
-    output::printer::Printer,
-    run::interrupted,
-};
+use crate::{cli::StoreMigrateArgs, exit::Exit, failure::Failure, output::printer::Printer, run::interrupted};
 
 /// Runs the verb.
 pub async fn run(printer: &mut Printer<'_>, arguments: &StoreMigrateArgs) -> Result<Exit, Failure> {

@@ -1,9 +1,9 @@
 //! Which store a verb is about: one that is named, or the one of this machine's daemon.
 
 use flota_daemon::{Config, Options};
-use flota_etcd::{ClientConfig, TlsFiles};
+use flota_etcd::{ClientConfig, TlsFiles, chain};
 
-use crate::{cli::StoreTlsArgs, exit::Exit, failure::Failure, failure::chain};
+use crate::{cli::StoreTlsArgs, exit::Exit, failure::Failure};
 
 /// The store at `endpoints`, or the one that this machine's daemon is configured for where there are none.
 pub fn store_at(endpoints: &[String], tls: &StoreTlsArgs) -> Result<ClientConfig, Failure> {

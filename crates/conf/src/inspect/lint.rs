@@ -84,7 +84,7 @@ pub fn lint(groups: &[Group], confdir: &Path, keys: Option<&Snapshot>) -> Vec<Fi
                     message: wrong.message,
                     is_error: true,
                 }),
-                Err(other) => findings.push(error(crate::run::chain(&other))),
+                Err(other) => findings.push(error(flota_etcd::chain(&other))),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flota_etcd::chain;
 use tokio::task::JoinSet;
 
 use super::render::{Differing, Mode, render_all};
@@ -396,16 +397,4 @@ fn spec(group: &Group, told: &Told) -> GroupSpec {
         reloads: reloads.into_iter().collect(),
         rollback: group.rolls_back(),
     }
-}
-
-/// An error with all its sources.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

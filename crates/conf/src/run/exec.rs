@@ -57,7 +57,7 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
         // There is no command yet that could be told.
         without_reloads: true,
     };
-    while Box::pin(run(&first)).await.inspect_err(|error| tracing::error!("{}", super::chain(error))).ok()
+    while Box::pin(run(&first)).await.inspect_err(|error| tracing::error!("{}", flota_etcd::chain(error))).ok()
         != Some(Ended::Done)
     {
         tokio::select! {
@@ -84,7 +84,7 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
 async fn follow(session: &Session) -> Infallible {
     loop {
         if let Err(error) = Box::pin(run(session)).await {
-            tracing::error!("{}", super::chain(&error));
+            tracing::error!("{}", flota_etcd::chain(&error));
         }
         tokio::time::sleep(LIVE_AGAIN).await;
     }

@@ -6,7 +6,6 @@ mod init;
 mod render;
 mod session;
 
-pub(crate) use engine::chain;
 pub use engine::{Engine, Told};
 pub use exec::{ExecError, exec};
 pub use init::init;

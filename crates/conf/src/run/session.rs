@@ -5,11 +5,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flota_etcd::chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::engine::{Engine, Told, chain};
+use super::engine::{Engine, Told};
 use crate::apply::{Journal, Reloader};
 use crate::backend::{Feed, MAX_FEEDS, Source, SourceError};
 use crate::group::Group;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbStatusRequest, PbStatusResponse};
-use flota_etcd::{ON_BEHALF, Upstream};
+use flota_etcd::{ON_BEHALF, Upstream, root};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
@@ -97,14 +97,6 @@ pub(super) fn told(status: Status) -> Status {
         Some(source) => Status::unavailable(format!("the store is out of reach: {}", root(source))),
         None => status,
     }
-}
-
-fn root(error: &(dyn Error + 'static)) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }
 
 #[cfg(test)]

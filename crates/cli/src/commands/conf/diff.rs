@@ -2,11 +2,12 @@
 
 use flota_conf::plan::GroupId;
 use flota_conf::run::{Mode, render_all};
+use flota_etcd::chain;
 
 use super::Work;
 use crate::cli::ConfDiffArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 pub async fn run(

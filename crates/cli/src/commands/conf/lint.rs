@@ -2,11 +2,12 @@
 
 use flota_conf::backend::file;
 use flota_conf::inspect::lint;
+use flota_etcd::chain;
 
 use super::Work;
 use crate::cli::ConfLintArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 pub fn run(

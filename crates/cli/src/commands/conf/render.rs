@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use flota_etcd::chain;
+
 use super::Work;
 use crate::cli::ConfRenderArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 pub async fn run(

@@ -3,12 +3,13 @@
 use flota_conf::apply::{Journal, default_state_dir};
 use flota_conf::plan::GroupId;
 use flota_conf::run::{Mode, render_all};
+use flota_etcd::chain;
 use serde::Serialize;
 
 use super::Work;
 use crate::cli::{ConfGraphArgs, Format};
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 /// One resource.

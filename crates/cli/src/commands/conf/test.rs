@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use flota_conf::apply::unified;
 use flota_conf::backend::file;
+use flota_etcd::chain;
 
 use super::Work;
 use crate::cli::ConfTestArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 pub fn run(
