@@ -120,13 +120,10 @@ impl StoreClient {
         Ok((revision, pairs))
     }
 
-    /// Carries out a transaction. It is sent once: only if it cannot have left this machine another member gets it.
+    /// Carries out a transaction. It is sent once.
     pub async fn commit(&self, txn: &Txn) -> Result<Committed, EtcdError> {
         let mut kv = self.client.kv_client();
-        let response = match within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await {
-            Err(error) if self.several && error.was_not_sent() => within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await?,
-            other => other?,
-        };
+        let response = within(CALL_TIMEOUT, kv.txn(to_wire(txn))).await?;
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok(if response.succeeded() { Committed::Yes(revision) } else { Committed::No })
     }

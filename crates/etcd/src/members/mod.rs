@@ -6,6 +6,7 @@
 
 mod choice;
 mod line;
+mod unsent;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -25,6 +26,7 @@ use tower::{BoxError, Service, ServiceExt};
 use crate::Upstream;
 use choice::{Choice, Next, Outcome};
 use line::{Answer, Line, Use};
+use unsent::Unsent;
 
 /// How long a member that is asked whether it serves has for the answer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
@@ -32,6 +34,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 const CHOOSE_WITHIN: Duration = Duration::from_secs(4);
 /// How long a member that does not serve is left alone before it is asked again in the same search.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How often a call is made that no member has begun to read.
+const MAX_TRIES: u32 = 3;
 
 /// How the message begins when no member was found.
 pub(crate) const NONE_SERVES: &str = "no member of the store serves";
@@ -148,8 +153,20 @@ impl Members {
         })
     }
 
+    /// Makes a call. One that did not get as far as being read, for its member was gone already, is made again on another member.
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        let line = self.line().await?;
+        let unsent = Unsent::new(request);
+        for _ in 1..MAX_TRIES {
+            let line = self.line().await?;
+            match self.send_on(line, unsent.request()).await {
+                Err(_) if unsent.is_whole() => {}
+                answer => return answer,
+            }
+        }
+        self.send_on(self.line().await?, unsent.request()).await
+    }
+
+    async fn send_on(&self, line: Arc<Line>, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let using = Use::begin(line, self.doubting());
         let channel = using.line().channel.clone();
         let answer = tokio::select! {

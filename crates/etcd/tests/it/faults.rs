@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::proto::{PbRangeRequest, PbRangeResponse};
+use etcd_client::proto::{PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse};
 use flota_etcd::{Batch, Committed, EtcdError, KeepAlive, Watch};
 use tokio::time::{Instant, sleep};
 
@@ -159,13 +159,19 @@ async fn a_member_that_was_replaced_serves() {
 async fn a_write_is_sent_to_another_member_when_the_first_refuses_the_connection() {
     let mut cluster = Cluster::start().await;
     let client = cluster.client().await;
-    client.commit(&put("/t/a", "1")).await.unwrap();
+    let gateways = cluster.config().upstream().unwrap();
+    let write = async || {
+        client.commit(&put("/t/a", "1")).await.unwrap();
+        let put = PbPutRequest { key: b"/t/b".to_vec(), ..PbPutRequest::default() };
+        gateways.unary::<PbPutRequest, PbPutResponse>("/etcdserverpb.KV/Put", put).await.unwrap();
+    };
+    write().await;
     let leader = cluster.leader().await;
     for at in cluster.all().filter(|at| *at != leader) {
         cluster.kill(at);
         // The connection's end is noticed, nothing is under way.
         sleep(Duration::from_millis(200)).await;
-        client.commit(&put("/t/a", "2")).await.unwrap();
+        write().await;
         cluster.spawn(at);
         let started = cluster.client_of(at).await;
         eventually(async || started.get("/t/a").await).await;
