@@ -24,11 +24,10 @@ const SUPERVISED: &str = "FLOTA_CONF_SUPERVISED";
 /// Lives as confd.
 #[expect(clippy::print_stderr, reason = "what is wrong before there is a log")]
 pub fn run(start: ConfStart) -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok();
-    let settings = match gather(start.flags.clone(), start.config_file.as_deref(), variable, start.below.clone()) {
+    let settings = match settings(&start) {
         Ok(settings) => settings,
         Err(error) => {
-            eprintln!("confd: {:#}", anyhow::Error::new(error));
+            eprintln!("confd: {error:#}");
             return ExitCode::from(FAILED);
         }
     };
@@ -72,15 +71,17 @@ async fn keep(start: &ConfStart, mut settings: Settings) -> u8 {
                 return FAILED;
             }
         }
-        let variable = |name: &str| std::env::var(name).ok();
-        settings = match gather(start.flags.clone(), start.config_file.as_deref(), variable, start.below.clone()) {
-            Ok(settings) => settings,
-            Err(error) => {
-                tracing::error!("the settings stay as they are: {:#}", anyhow::Error::new(error));
-                session.settings
-            }
-        };
+        settings = self::settings(start).unwrap_or_else(|error| {
+            tracing::error!("the settings stay as they are: {error:#}");
+            session.settings
+        });
     }
+}
+
+/// What flags, file and environment say now.
+fn settings(start: &ConfStart) -> anyhow::Result<Settings> {
+    let variable = |name: &str| std::env::var(name).ok();
+    Ok(gather(start.flags.clone(), start.config_file.as_deref(), variable, start.below.clone())?)
 }
 
 /// Starts the command and is its parent; as the first process of a container behind one that takes in what others leave.

@@ -160,7 +160,7 @@ impl Cluster {
     /// Machines that were lost are held off for a while when they are back, but for those that people took out of service
     /// and bring back.
     #[track_caller]
-    pub fn forget_losses(&self) {
+    fn forget_losses(&self) {
         let all = self.nodes().iter().map(|node| node.id.to_owned()).collect::<Vec<_>>().join(" ");
         self.m1().run(&format!("flota cordon {all}")).ok();
         // The leader has to see that they are out before they are in again.

@@ -12,10 +12,9 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::follow::{Feed, Followed};
+use super::follow::Followed;
 use super::{SourceError, common};
 use crate::keys::{KeyPath, Snapshot};
 
@@ -144,16 +143,11 @@ impl Etcd2 {
     }
 
     /// Follows the keys: whatever happens below them, all of them are read again.
-    pub(super) async fn follow(
-        &mut self,
-        roots: &[KeyPath],
-        followed: &mut Followed,
-        feeds: &mpsc::Sender<Feed>,
-    ) -> Result<(), SourceError> {
+    pub(super) async fn follow(&mut self, roots: &[KeyPath], followed: &mut Followed) -> Result<(), SourceError> {
         let all = common(roots).unwrap_or_else(|| KeyPath::new("/"));
         let mut snapshot = self.read(roots).await?;
         let mut next = u64::try_from(snapshot.revision).unwrap_or(0) + 1;
-        if !followed.reset(snapshot.clone(), feeds).await {
+        if !followed.reset(snapshot.clone()).await {
             return Ok(());
         }
         loop {
@@ -170,7 +164,7 @@ impl Etcd2 {
             });
             let changes: Vec<(String, Option<Str>)> = changes.collect();
             snapshot = fresh;
-            if !changes.is_empty() && !followed.change(snapshot.revision, changes, feeds).await {
+            if !changes.is_empty() && !followed.change(snapshot.revision, changes).await {
                 return Ok(());
             }
         }

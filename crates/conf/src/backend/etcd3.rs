@@ -3,9 +3,9 @@
 use flota_etcd::{Access, Batch, EtcdError, KeyRange, StoreClient, Watch};
 use flota_gotemplate::Str;
 use flota_registry::Change;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::OnceCell;
 
-use super::follow::{Feed, Followed};
+use super::follow::Followed;
 use super::{SourceError, common};
 use crate::keys::{KeyPath, Snapshot};
 
@@ -50,17 +50,12 @@ impl Etcd3 {
     }
 
     /// Follows the keys until an error ends that; the next call begins anew, with another login.
-    pub(super) async fn follow(
-        &mut self,
-        roots: &[KeyPath],
-        followed: &mut Followed,
-        feeds: &mpsc::Sender<Feed>,
-    ) -> Result<(), SourceError> {
+    pub(super) async fn follow(&mut self, roots: &[KeyPath], followed: &mut Followed) -> Result<(), SourceError> {
         // What a login gives may have ended; so may the member that gave it.
         self.client = std::sync::Arc::default();
         let snapshot = self.read(roots).await?;
         let from = snapshot.revision + 1;
-        if !followed.reset(snapshot, feeds).await {
+        if !followed.reset(snapshot).await {
             return Ok(());
         }
         let client = self.client().await?;
@@ -68,7 +63,7 @@ impl Etcd3 {
         let all = common(roots).unwrap_or_else(|| KeyPath::new("/"));
         let opened = client.watch_range(&KeyRange::tree(all.as_str()), from).await;
         match opened {
-            Ok(watch) => self.follow_one(watch, roots, followed, feeds).await,
+            Ok(watch) => self.follow_one(watch, roots, followed).await,
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -78,7 +73,6 @@ impl Etcd3 {
         mut watch: Watch,
         roots: &[KeyPath],
         followed: &mut Followed,
-        feeds: &mpsc::Sender<Feed>,
     ) -> Result<(), SourceError> {
         loop {
             let batch = watch.next().await.map_err(|error| self.failed(error))?;
@@ -88,7 +82,7 @@ impl Etcd3 {
                 Change::Delete { key } => (key, None),
             });
             let changes: Vec<_> = changes.filter(|(key, _)| admits(roots, key)).collect();
-            if !changes.is_empty() && !followed.change(revision, changes, feeds).await {
+            if !changes.is_empty() && !followed.change(revision, changes).await {
                 return Ok(());
             }
         }

@@ -31,27 +31,23 @@ pub enum Feed {
     Trouble(SourceError),
 }
 
-/// What the receiver knows.
-#[derive(Debug, Default)]
+/// Who is told, and whether all keys were told since the backend was last out of reach.
+#[derive(Debug)]
 pub(super) struct Followed {
+    feeds: mpsc::Sender<Feed>,
     well: bool,
 }
 
 impl Followed {
     /// Tells all keys; false if nobody listens any more.
-    pub async fn reset(&mut self, snapshot: Snapshot, feeds: &mpsc::Sender<Feed>) -> bool {
+    pub async fn reset(&mut self, snapshot: Snapshot) -> bool {
         self.well = true;
-        feeds.send(Feed::All(snapshot)).await.is_ok()
+        self.feeds.send(Feed::All(snapshot)).await.is_ok()
     }
 
     /// Tells changes; false if nobody listens any more.
-    pub async fn change(
-        &mut self,
-        revision: i64,
-        changes: Vec<(String, Option<Str>)>,
-        feeds: &mpsc::Sender<Feed>,
-    ) -> bool {
-        feeds.send(Feed::Some(revision, changes)).await.is_ok()
+    pub async fn change(&self, revision: i64, changes: Vec<(String, Option<Str>)>) -> bool {
+        self.feeds.send(Feed::Some(revision, changes)).await.is_ok()
     }
 }
 
@@ -60,19 +56,19 @@ impl Source {
     pub async fn follow(mut self, roots: Vec<KeyPath>, feeds: mpsc::Sender<Feed>) {
         let roots = super::covering(roots);
         let mut wait = FIRST_WAIT;
-        while !feeds.is_closed() {
-            let mut followed = Followed::default();
+        let mut followed = Followed { feeds, well: false };
+        while !followed.feeds.is_closed() {
             let ended = match &mut self {
-                Source::Etcd3(etcd) => Box::pin(etcd.follow(&roots, &mut followed, &feeds)).await,
-                Source::Etcd2(etcd) => etcd.follow(&roots, &mut followed, &feeds).await,
-                Source::Env => follow_nothing(&self, &roots, &mut followed, &feeds).await,
-                Source::Files(paths, filter) => follow_files(paths, filter, &mut followed, &feeds).await,
+                Source::Etcd3(etcd) => Box::pin(etcd.follow(&roots, &mut followed)).await,
+                Source::Etcd2(etcd) => etcd.follow(&roots, &mut followed).await,
+                Source::Env => follow_nothing(&self, &roots, &mut followed).await,
+                Source::Files(paths, filter) => follow_files(paths, filter, &mut followed).await,
             };
-            if followed.well {
+            if std::mem::take(&mut followed.well) {
                 wait = FIRST_WAIT;
             }
             if let Err(error) = ended
-                && feeds.send(Feed::Trouble(error)).await.is_err()
+                && followed.feeds.send(Feed::Trouble(error)).await.is_err()
             {
                 return;
             }
@@ -83,25 +79,15 @@ impl Source {
 }
 
 /// The environment of a process does not change.
-async fn follow_nothing(
-    source: &Source,
-    roots: &[KeyPath],
-    followed: &mut Followed,
-    feeds: &mpsc::Sender<Feed>,
-) -> Result<(), SourceError> {
+async fn follow_nothing(source: &Source, roots: &[KeyPath], followed: &mut Followed) -> Result<(), SourceError> {
     let snapshot = source.read(roots).await?;
-    if followed.reset(snapshot, feeds).await {
-        feeds.closed().await;
+    if followed.reset(snapshot).await {
+        followed.feeds.closed().await;
     }
     Ok(())
 }
 
-async fn follow_files(
-    paths: &[PathBuf],
-    filter: &str,
-    followed: &mut Followed,
-    feeds: &mpsc::Sender<Feed>,
-) -> Result<(), SourceError> {
+async fn follow_files(paths: &[PathBuf], filter: &str, followed: &mut Followed) -> Result<(), SourceError> {
     loop {
         // First the watch, then the reading: what changes in between is seen by one of them.
         let io = |source| FilesError::Io { path: paths.first().cloned().unwrap_or_default(), source };
@@ -110,7 +96,7 @@ async fn follow_files(
             inotify.watch_around(path).map_err(io)?;
         }
         let snapshot = file::read(paths, filter)?;
-        if !followed.reset(snapshot, feeds).await {
+        if !followed.reset(snapshot).await {
             return Ok(());
         }
         inotify.changed().await.map_err(io)?;

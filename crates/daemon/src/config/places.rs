@@ -36,6 +36,14 @@ impl StoreChoice {
             StoreChoice::Embedded { listen } => listen.iter().any(|listen| matches!(listen, Listen::Tls { .. })),
         }
     }
+
+    /// Where the embedded store listens.
+    pub(super) fn listen(self) -> Option<Vec<Listen>> {
+        match self {
+            StoreChoice::Embedded { listen } => Some(listen),
+            StoreChoice::Remote => None,
+        }
+    }
 }
 
 /// Whether and where a port is open for other machines.
@@ -70,16 +78,6 @@ impl PortChoice {
         }
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         Some(format!("{host}:{}", listen.port()))
-    }
-}
-
-impl StoreChoice {
-    /// Where the embedded store listens.
-    pub(super) fn listen(self) -> Option<Vec<Listen>> {
-        match self {
-            StoreChoice::Embedded { listen } => Some(listen),
-            StoreChoice::Remote => None,
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The cluster's own certificates: an authority that is made once, and this machine's certificate, anew at each start.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -15,6 +15,8 @@ use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use webpki::{EndEntityCert, KeyUsage};
+
+use crate::disk;
 
 /// The authority's name in its certificate.
 const NAME: &str = "Flota cluster";
@@ -124,16 +126,9 @@ pub(super) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// Replaces a file for root only, so that a crash leaves the old content or the new.
+/// Writes a file for root only.
 pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = PathBuf::from(format!("{}.new", path.display()));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    disk::write_private(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -74,7 +74,6 @@ fn what_a_machine_without_power_ran_is_active_elsewhere_within_ten_seconds() {
     }
     let times = Times::of(slowest);
     tell(&format!("power off: {}", times.in_words()));
-    cluster.forget_losses();
     in_budget("the slowest move", times.max(), MOVED);
     in_budget("the median of moves", times.median(), MOVED_MEDIAN);
 }
@@ -100,7 +99,6 @@ fn a_machine_that_shuts_down_hands_over_within_two_seconds() {
     }
     let times = Times::of(slowest);
     tell(&format!("graceful shutdown: {}", times.in_words()));
-    cluster.forget_losses();
     in_budget("the slowest handing over", times.max(), HANDED_OVER);
 }
 
@@ -198,5 +196,4 @@ fn a_machine_that_flaps_gets_nothing_new_for_a_while_and_says_so() {
         tell(&format!("flapping, loss {loss}: held off for {held} s, a new unit came {took:.1} s after its start"));
     }
     assert!(units_on(&cluster, &units, "m5").is_empty(), "a unit has moved to a flapping machine");
-    cluster.forget_losses();
 }

@@ -55,7 +55,6 @@ fn cut_off(fault: CableFault, what: &str) {
     for unit in &exclusive {
         Beats::of(&cluster, unit).never_two();
     }
-    cluster.forget_losses();
 }
 
 /// The end of the unit's life on the machine that was cut off.
@@ -122,7 +121,6 @@ fn slow_and_lossy(machine: &str) {
     for unit in &units {
         assert_eq!(Beats::of(&cluster, unit).lives.len(), 1, "{unit} has run in one place");
     }
-    cluster.forget_losses();
     tell(&format!("20 % loss and 200 ms delay on {machine} for {time} s: 0 moves, 0 restarts"));
 }
 
