@@ -32,6 +32,10 @@ pub struct LabConfig {
     pub suite: Suite,
     /// What keeps the state of a new lab's cluster; a lab that exists keeps its own.
     pub store: Store,
+    /// What is installed on new machines.
+    pub base: Base,
+    /// Debian packages on new machines beside those of `base`.
+    pub packages: Vec<String>,
     /// The `flota` program to install into machines; none leaves them without Flota.
     pub binary: Option<PathBuf>,
 }
@@ -46,6 +50,8 @@ impl Default for LabConfig {
             machines: 3,
             suite: Suite::Trixie,
             store: Store::Embedded,
+            base: Base::Node,
+            packages: Vec::new(),
             binary: None,
         }
     }
@@ -207,6 +213,17 @@ impl FromStr for Store {
             _ => Err(LabError::Config { what: "store", value: text.to_owned(), why: "must be embedded or etcd" }),
         }
     }
+}
+
+/// What is installed on a machine before anybody comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    /// All that a node of a cluster needs but Flota itself.
+    #[default]
+    Node,
+    /// Debian as a provider hands it out: systemd, ssh and Python, and neither Docker nor etcd.
+    Stock,
 }
 
 /// A Debian release.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::config::Suite;
+use crate::config::{Base, LabConfig, Suite};
 use crate::debian::{self, Tree};
 use crate::error::{LabError, Result};
 use crate::progress::Progress;
@@ -11,7 +11,7 @@ use crate::run::{command, run};
 use crate::{files, preflight};
 
 /// What every node has.
-const PACKAGES: &[&str] = &[
+const NODE: &[&str] = &[
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -32,6 +32,22 @@ const PACKAGES: &[&str] = &[
     "libnss-myhostname",
 ];
 
+/// The part of Debian's cloud images that somebody needs who comes by ssh; Python and its view of apt are Ansible's.
+const STOCK: &[&str] = &[
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "iproute2",
+    "openssh-server",
+    "sudo",
+    "ca-certificates",
+    "procps",
+    "libnss-myhostname",
+    "python3",
+    "python3-apt",
+];
+
 /// Raised when the preparation below changes, so that cached images are made anew.
 const PREPARATION: u32 = 1;
 
@@ -45,16 +61,39 @@ const REMOVED: &[&str] = &["etc/machine-id", "var/lib/dbus/machine-id", "etc/res
 const UNWANTED: &[&str] =
     &["etcd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer", "dpkg-db-backup.timer"];
 
-/// Where the image of the present recipe is, or will be.
-pub(crate) fn path(cache_dir: &Path, suite: Suite) -> PathBuf {
-    let recipe = format!("{PREPARATION} {}", packages(suite).join(" "));
-    let hash = crc32c::crc32c(recipe.as_bytes());
-    nodes(cache_dir).join(format!("{}-{hash:08x}", suite.as_str()))
+/// What an image is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipe<'a> {
+    suite: Suite,
+    packages: Vec<&'a str>,
+}
+
+impl<'a> Recipe<'a> {
+    /// The image that new machines of that configuration get.
+    pub(crate) fn of(config: &'a LabConfig) -> Self {
+        let base = match config.base {
+            Base::Node => NODE,
+            Base::Stock => STOCK,
+        };
+        // Since trixie Docker's client is a package of its own.
+        let client = (config.base == Base::Node && config.suite != Suite::Bookworm).then_some("docker-cli");
+        let more = config.packages.iter().map(String::as_str);
+        Self { suite: config.suite, packages: base.iter().copied().chain(client).chain(more).collect() }
+    }
+
+    /// Where it is, or will be.
+    pub(crate) fn path(&self, cache_dir: &Path) -> PathBuf {
+        let recipe = format!("{PREPARATION} {}", self.packages.join(" "));
+        let hash = crc32c::crc32c(recipe.as_bytes());
+        nodes(cache_dir).join(format!("{}-{hash:08x}", self.suite.as_str()))
+    }
 }
 
 /// The image, made at the first call. Two callers make one; an interrupted one leaves nothing that is taken for an image.
-pub(crate) fn ensure(cache_dir: &Path, suite: Suite, progress: &mut dyn Progress) -> Result<PathBuf> {
-    let image = path(cache_dir, suite);
+pub(crate) fn ensure(cache_dir: &Path, recipe: &Recipe<'_>, progress: &mut dyn Progress) -> Result<PathBuf> {
+    let Recipe { suite, packages } = recipe;
+    let suite = *suite;
+    let image = recipe.path(cache_dir);
     if image.exists() {
         return Ok(image);
     }
@@ -66,8 +105,7 @@ pub(crate) fn ensure(cache_dir: &Path, suite: Suite, progress: &mut dyn Progress
     let started = Instant::now();
     progress.step(&format!("build the {} node image (once, about a minute)", suite.as_str()));
     let building = nodes(cache_dir).join(format!(".building-{}", suite.as_str()));
-    let packages = packages(suite);
-    debian::make_tree(Tree { suite, variant: "minbase", packages: &packages }, &building, progress)?;
+    debian::make_tree(Tree { suite, variant: "minbase", packages }, &building, progress)?;
     prepare(&building)?;
     std::fs::rename(&building, &image).map_err(LabError::io("rename", &building))?;
     progress.detail(&format!("image ready after {} s", started.elapsed().as_secs()));
@@ -76,12 +114,6 @@ pub(crate) fn ensure(cache_dir: &Path, suite: Suite, progress: &mut dyn Progress
 
 fn nodes(cache_dir: &Path) -> PathBuf {
     cache_dir.join("nodes")
-}
-
-fn packages(suite: Suite) -> Vec<&'static str> {
-    // Since trixie Docker's client is a package of its own.
-    let client = (suite != Suite::Bookworm).then_some("docker-cli");
-    PACKAGES.iter().copied().chain(client).collect()
 }
 
 fn prepare(tree: &Path) -> Result<()> {
@@ -118,10 +150,22 @@ mod tests {
 
     #[test]
     fn the_recipe_names_the_image() {
-        let trixie = path(Path::new("/cache"), Suite::Trixie);
-        assert!(trixie.starts_with("/cache/nodes"));
-        assert!(trixie.file_name().unwrap().to_str().unwrap().starts_with("trixie-"));
-        assert!(packages(Suite::Trixie).contains(&"docker-cli"));
-        assert!(!packages(Suite::Bookworm).contains(&"docker-cli"));
+        let node = LabConfig::default();
+        let trixie = Recipe::of(&node);
+        let path = trixie.path(Path::new("/cache"));
+        assert!(path.starts_with("/cache/nodes"));
+        assert!(path.file_name().unwrap().to_str().unwrap().starts_with("trixie-"));
+        assert!(trixie.packages.contains(&"docker-cli"));
+        assert!(!Recipe::of(&LabConfig { suite: Suite::Bookworm, ..node.clone() }).packages.contains(&"docker-cli"));
+        let more = LabConfig { packages: vec!["ansible-core".to_owned()], ..node };
+        assert_ne!(Recipe::of(&more).path(Path::new("/cache")), path);
+    }
+
+    #[test]
+    fn a_stock_machine_has_nothing_of_a_node() {
+        let stock = LabConfig { base: Base::Stock, ..LabConfig::default() };
+        let packages = Recipe::of(&stock).packages;
+        assert!(packages.contains(&"python3"));
+        assert!(packages.iter().all(|name| !name.contains("docker") && !name.contains("etcd")), "{packages:?}");
     }
 }

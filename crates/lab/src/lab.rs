@@ -7,11 +7,12 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::config::LabConfig;
 use crate::error::{LabError, Result};
+use crate::image::{self, Recipe};
 use crate::nspawn::Nspawn;
 use crate::process::{self, Processes};
 use crate::progress::Progress;
 use crate::state::{LabState, MachineRecord};
-use crate::{exec, files, image, preflight, run, ssh};
+use crate::{exec, files, preflight, run, ssh};
 
 /// Handle of one lab; holds nothing open, so that several commands can use a lab at once.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Lab {
 
     /// The node image, built at the first call and cached.
     pub fn build_image(&self, progress: &mut dyn Progress) -> Result<PathBuf> {
-        image::ensure(&self.config.cache_dir, self.config.suite, progress)
+        image::ensure(&self.config.cache_dir, &Recipe::of(&self.config), progress)
     }
 
     /// All machines in the order of their numbers; none when there is no lab.

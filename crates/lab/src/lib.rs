@@ -34,7 +34,7 @@ mod ssh;
 mod state;
 mod up;
 
-pub use config::{LabConfig, LabName, Store, Subnet, Suite};
+pub use config::{Base, LabConfig, LabName, Store, Subnet, Suite};
 pub use container::ContainerRecipe;
 pub use delay::Delay;
 pub use error::{LabError, Missing, Result};

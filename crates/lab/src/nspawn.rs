@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use crate::cgroup::Cgroup;
-use crate::config::LabName;
+use crate::config::{Base, LabName};
 use crate::error::{LabError, Result};
 use crate::host::Init;
 use crate::process::{self, Processes};
@@ -20,6 +20,9 @@ use crate::{files, mounts};
 /// by the kernel, and stores want a real fsync. (Host directory, place in the machine.)
 const REAL_DIRECTORIES: [(&str, &str); 3] =
     [("docker", "/var/lib/docker"), ("etcd", "/var/lib/etcd"), ("flota", "/var/lib/flota")];
+
+/// Those of a stock machine. The others would be in the way there of packages that are removed again.
+const STOCK_DIRECTORIES: usize = 1;
 
 /// How much of a console is told when a boot ended.
 const LAST_LINES: usize = 3;
@@ -67,13 +70,17 @@ impl Nspawn {
         if last.is_empty() { "nothing".to_owned() } else { last.join(" / ") }
     }
 
-    /// Makes the machine's directories and mounts its root over `image`.
-    pub(crate) fn mount(&self, image: &Path) -> Result<()> {
+    /// Makes the machine's directories and mounts its root over `image`, which has `base` in it.
+    pub(crate) fn mount(&self, image: &Path, base: Base) -> Result<()> {
         let [upper, work, root] = ["upper", "work", "root"].map(|name| self.dir.join(name));
         for dir in [&upper, &work, &root] {
             files::make_dir(dir)?;
         }
-        for (name, _) in REAL_DIRECTORIES {
+        let real = match base {
+            Base::Node => REAL_DIRECTORIES.len(),
+            Base::Stock => STOCK_DIRECTORIES,
+        };
+        for (name, _) in &REAL_DIRECTORIES[..real] {
             files::make_dir(&self.dir.join(name))?;
         }
         mounts::mount_overlay(image, &upper, &work, &root)
@@ -202,7 +209,10 @@ impl Nspawn {
             line.push("--bind=/dev/fuse".to_owned());
         }
         for (name, place) in REAL_DIRECTORIES {
-            line.push(format!("--bind={}:{place}", self.dir.join(name).display()));
+            let dir = self.dir.join(name);
+            if dir.exists() {
+                line.push(format!("--bind={}:{place}", dir.display()));
+            }
         }
         line
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use crate::config::Subnet;
+use crate::config::{Base, Subnet};
 use crate::pki::Identity;
 use crate::ssh::SshKeys;
 use crate::state::{LabState, MachineRecord};
@@ -53,12 +53,10 @@ fn file(path: &'static str, mode: u32, content: impl Into<String>) -> MachineFil
 pub(crate) fn machine_files(lab: &LabState, machine: &MachineRecord, ssh: &SshKeys) -> Vec<MachineFile> {
     let subnet = lab.subnet;
     let address = subnet.machine(machine.index);
-    vec![
+    let mut files = vec![
         file("etc/machine-id", 0o444, format!("{}\n", machine.machine_id)),
         file("etc/hostname", 0o644, format!("{}\n", machine.name())),
         file("etc/hosts", 0o644, hosts(lab)),
-        // Units of 2015 read these.
-        file("etc/environment", 0o644, format!("COREOS_PUBLIC_IPV4={address}\nCOREOS_PRIVATE_IPV4={address}\n")),
         file("etc/systemd/network/10-host0.network", 0o644, network(subnet, address)),
         file("etc/docker/daemon.json", 0o644, docker(subnet, machine.index)),
         file("root/.ssh/authorized_keys", 0o600, ssh.user_public.clone()),
@@ -66,7 +64,13 @@ pub(crate) fn machine_files(lab: &LabState, machine: &MachineRecord, ssh: &SshKe
         file("etc/ssh/ssh_host_ed25519_key", 0o600, ssh.host.clone()),
         file("etc/ssh/ssh_host_ed25519_key.pub", 0o644, ssh.host_public.clone()),
         file("etc/ssh/ssh_known_hosts", 0o644, known_hosts(subnet, ssh)),
-    ]
+    ];
+    if machine.base == Base::Node {
+        // Units of 2015 read these.
+        let environment = format!("COREOS_PUBLIC_IPV4={address}\nCOREOS_PRIVATE_IPV4={address}\n");
+        files.push(file("etc/environment", 0o644, environment));
+    }
+    files
 }
 
 /// What Flota needs on the machine beside its program.
@@ -189,7 +193,7 @@ mod tests {
 
     fn lab() -> LabState {
         let mut lab = LabState::new("10.78.0.0/24".parse().unwrap());
-        lab.grow(2, Path::new("/image")).unwrap();
+        lab.grow(2, Path::new("/image"), Base::Node).unwrap();
         lab
     }
 
@@ -220,7 +224,7 @@ key = "/etc/flota/pki/machine-key.pem"
     fn a_member_of_etcd_knows_the_others_and_every_machine_knows_the_members() {
         let mut lab = LabState::new("10.78.0.0/24".parse().unwrap());
         lab.found(Store::Etcd, 4);
-        lab.grow(4, Path::new("/image")).unwrap();
+        lab.grow(4, Path::new("/image"), Base::Node).unwrap();
         let text = etcd_environment(&lab, &lab.machines[1]);
         assert!(text.starts_with("ETCD_NAME=m2\n"), "{text}");
         assert!(text.contains("\nETCD_LISTEN_CLIENT_URLS=https://10.78.0.12:2379\n"), "{text}");

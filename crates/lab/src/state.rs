@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LabName, MAX_MACHINES, Store, Subnet};
+use crate::config::{Base, LabName, MAX_MACHINES, Store, Subnet};
 use crate::error::{LabError, Result};
 use crate::files;
 
@@ -34,6 +34,9 @@ pub(crate) struct MachineRecord {
     pub(crate) machine_id: String,
     /// The node image below its disk, which can't change any more.
     pub(crate) image: PathBuf,
+    /// What is in that image.
+    #[serde(default)]
+    pub(crate) base: Base,
 }
 
 impl MachineRecord {
@@ -78,13 +81,13 @@ impl LabState {
         files::write(&path, text.as_bytes(), 0o644).map(drop)
     }
 
-    /// Adds machines up to `count`, each on `image`; whether there are new ones.
-    pub(crate) fn grow(&mut self, count: u8, image: &Path) -> Result<bool> {
+    /// Adds machines up to `count`, each on `image`, which has `base` in it; whether there are new ones.
+    pub(crate) fn grow(&mut self, count: u8, image: &Path, base: Base) -> Result<bool> {
         let before = self.machines.len();
         for index in 1..=count.min(MAX_MACHINES) {
             if self.machines.iter().all(|machine| machine.index != index) {
                 let machine_id = random_id()?;
-                self.machines.push(MachineRecord { index, machine_id, image: image.to_owned() });
+                self.machines.push(MachineRecord { index, machine_id, image: image.to_owned(), base });
             }
         }
         Ok(self.machines.len() > before)
@@ -122,12 +125,12 @@ mod tests {
         assert_eq!(LabState::load(dir.path()).unwrap(), None);
         let mut state = LabState::new("10.78.0.0/24".parse().unwrap());
         state.found(Store::Etcd, 2);
-        assert!(state.grow(2, Path::new("/image/a")).unwrap());
+        assert!(state.grow(2, Path::new("/image/a"), Base::Node).unwrap());
         // A store that has begun with one member stays so.
         state.found(Store::Etcd, 3);
         assert_eq!(state.etcd_members, 1);
-        assert!(!state.grow(1, Path::new("/image/b")).unwrap());
-        assert!(state.grow(3, Path::new("/image/b")).unwrap());
+        assert!(!state.grow(1, Path::new("/image/b"), Base::Node).unwrap());
+        assert!(state.grow(3, Path::new("/image/b"), Base::Node).unwrap());
         state.save(dir.path()).unwrap();
         let again = LabState::load(dir.path()).unwrap().unwrap();
         assert_eq!(again, state);

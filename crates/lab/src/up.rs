@@ -54,7 +54,7 @@ impl Lab {
         network::ensure_bridge(&self.config.name, state.subnet)?;
         let image = self.build_image(progress)?;
         state.found(self.config.store, self.config.machines);
-        if state.grow(self.config.machines, &image)? {
+        if state.grow(self.config.machines, &image, self.config.base)? {
             // Before anything of them exists: `down` and the next `up` know of them.
             state.save(&self.dir())?;
         }
@@ -124,7 +124,7 @@ impl Lab {
         if running.is_some() && nspawn.cgroup()?.is_frozen() {
             return Err(LabError::Frozen(name));
         }
-        nspawn.mount(&machine.image)?;
+        nspawn.mount(&machine.image, machine.base)?;
         let changed = self.provision(state, machine, common, &nspawn.root())?;
         match running {
             None => nspawn.boot()?,
