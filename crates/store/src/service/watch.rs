@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
-use flota_mvcc::{Event, EventFilter, KeyRange, Mvcc, Revision};
+use flota_mvcc::{Event, EventFilter, Events, KeyRange, Mvcc, Revision};
 use futures_util::{FutureExt, stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -91,6 +91,22 @@ struct WatchStream {
     ready: VecDeque<WatchAnswer>,
     progress_asked: bool,
     progress_at: Option<Instant>,
+}
+
+/// What one watch was told; the next one mostly asks for the same.
+struct Fetched {
+    filter: EventFilter,
+    from: Revision,
+    events: Arc<[Event]>,
+    bytes: usize,
+    next: Revision,
+}
+
+impl Fetched {
+    fn new(filter: EventFilter, from: Revision, found: Events) -> Fetched {
+        let bytes = found.events.iter().map(|event| size(event, filter.prev_kv)).sum();
+        Fetched { filter, from, events: found.events.into(), bytes, next: found.next }
+    }
 }
 
 impl Drop for WatchStream {
@@ -283,29 +299,37 @@ impl WatchStream {
         let mut bytes = 0;
         for ids in ids.chunks(MAX_FETCHED) {
             let state = shared.state();
+            let mut last = None;
             for &id in ids {
                 if bytes >= MAX_READY_BYTES {
                     self.wake.notify_one();
                     return;
                 }
-                bytes += self.fetch_one(&state, id);
+                bytes += self.fetch_one(&state, id, &mut last);
                 self.last_served = id;
             }
         }
     }
 
-    /// Makes the next events of one watch ready; returns their bytes.
-    fn fetch_one(&mut self, state: &Mvcc, id: i64) -> usize {
+    /// Makes the next events of one watch ready; returns their bytes. `last` is what was read from the same state for the watch before.
+    fn fetch_one(&mut self, state: &Mvcc, id: i64, last: &mut Option<Fetched>) -> usize {
         let Some(watch) = self.watches.get_mut(&id) else { return 0 };
         // A mark comes after its commit, and while the state is held there is no other: it has what is marked.
         let Some(marked) = watch.slot.take() else { return 0 };
         // Nothing below the mark concerns this watch, however old the last thing is that did.
         let from = watch.next.max(marked);
         let current = state.revision();
-        let Ok(found) = state.events(&watch.filter, from) else {
-            self.compacted(id, current, state.compact_revision());
-            return 0;
+        let found = match last.take().filter(|last| last.from == from && last.filter == watch.filter) {
+            Some(last) => last,
+            None => {
+                let Ok(found) = state.events(&watch.filter, from) else {
+                    self.compacted(id, current, state.compact_revision());
+                    return 0;
+                };
+                Fetched::new(watch.filter.clone(), from, found)
+            }
         };
+        let found = last.insert(found);
         watch.next = found.next;
         if found.next <= current {
             watch.slot.mark(found.next);
@@ -313,17 +337,15 @@ impl WatchStream {
         if found.events.is_empty() {
             return 0;
         }
-        let prev_kv = watch.filter.prev_kv;
-        let bytes = found.events.iter().map(|event| size(event, prev_kv)).sum();
         let header = convert::header(&self.shared, current.min(found.next - 1));
         let head = PbWatchResponse { header, watch_id: id, ..PbWatchResponse::default() };
-        let answer = WatchAnswer { head, events: found.events, prev_kv };
+        let answer = WatchAnswer { head, events: Arc::clone(&found.events), prev_kv: watch.filter.prev_kv };
         if watch.fragment {
             self.ready.extend(fragments(answer));
         } else {
             self.ready.push_back(answer);
         }
-        bytes
+        found.bytes
     }
 
     /// Makes a message without events ready.
@@ -371,26 +393,24 @@ fn size(event: &Event, prev_kv: bool) -> usize {
 }
 
 /// Splits an answer that is too large for one message; an event is never split.
-fn fragments(answer: WatchAnswer) -> Vec<WatchAnswer> {
+fn fragments(answer: WatchAnswer) -> impl Iterator<Item = WatchAnswer> {
     let WatchAnswer { head, events, prev_kv } = answer;
-    let part = |event| {
-        let head = PbWatchResponse { fragment: true, ..head.clone() };
-        WatchAnswer { head, events: Vec::from_iter(event), prev_kv }
-    };
-    let mut parts = vec![part(None)];
+    let mut ends = Vec::new();
     let mut bytes = 0;
-    for event in events {
-        bytes += size(&event, prev_kv);
-        let fits = |part: &&mut WatchAnswer| part.events.is_empty() || bytes <= MAX_FRAGMENT_BYTES;
-        if let Some(last) = parts.last_mut().filter(fits) {
-            last.events.push(event);
-        } else {
-            bytes = size(&event, prev_kv);
-            parts.push(part(Some(event)));
+    for (place, event) in events.iter().enumerate() {
+        let more = size(event, prev_kv);
+        bytes += more;
+        if bytes > MAX_FRAGMENT_BYTES && place > ends.last().copied().unwrap_or(0) {
+            ends.push(place);
+            bytes = more;
         }
     }
-    if let Some(last) = parts.last_mut() {
-        last.head.fragment = false;
-    }
-    parts
+    ends.push(events.len());
+    let last = ends.len() - 1;
+    let mut start = 0;
+    ends.into_iter().enumerate().map(move |(part, end)| {
+        let part_events = if last == 0 { Arc::clone(&events) } else { events[start..end].into() };
+        start = end;
+        WatchAnswer { head: PbWatchResponse { fragment: part < last, ..head.clone() }, events: part_events, prev_kv }
+    })
 }

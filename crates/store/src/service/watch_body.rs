@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use flota_mvcc::Event;
 use futures_util::Stream;
 use http_body::Frame;
 use prost::bytes::{BufMut, Bytes};
@@ -74,10 +73,7 @@ impl WatchBody {
 
 /// Whether the messages have the same events.
 fn tells_the_same(one: &WatchAnswer, other: &WatchAnswer) -> bool {
-    let same = |(a, b): (&Event, &Event)| Arc::ptr_eq(a.kv(), b.kv()) && a.prev().is_some() == b.prev().is_some();
-    one.prev_kv == other.prev_kv
-        && one.events.len() == other.events.len()
-        && one.events.iter().zip(&other.events).all(same)
+    one.prev_kv == other.prev_kv && Arc::ptr_eq(&one.events, &other.events)
 }
 
 impl http_body::Body for WatchBody {
@@ -106,7 +102,7 @@ impl http_body::Body for WatchBody {
 #[cfg(test)]
 mod tests {
     use etcd_client::proto::PbWatchResponse;
-    use flota_mvcc::KeyValue;
+    use flota_mvcc::{Event, KeyValue};
     use futures_util::stream;
     use prost::Message;
 
@@ -119,9 +115,9 @@ mod tests {
         Event::Put { kv: Arc::new(kv), prev: None }
     }
 
-    fn answer(watch_id: i64, events: &[Event]) -> WatchAnswer {
+    fn answer(watch_id: i64, events: &Arc<[Event]>) -> WatchAnswer {
         let head = PbWatchResponse { watch_id, ..PbWatchResponse::default() };
-        WatchAnswer { head, events: events.to_vec(), prev_kv: false }
+        WatchAnswer { head, events: Arc::clone(events), prev_kv: false }
     }
 
     /// All messages of the pieces, and how many pieces there were.
@@ -146,10 +142,11 @@ mod tests {
     #[test]
     fn watches_of_one_key_are_told_the_same_each_under_its_own_id() {
         let (one, two) = (put(2, 1000), put(3, 10));
-        let told = [vec![one.clone()], vec![one.clone()], vec![one, two.clone()], vec![two]];
+        let same: Arc<[Event]> = [one.clone()].into();
+        let told = [Arc::clone(&same), same, [one, two.clone()].into(), [two].into()];
         let (messages, pieces) = sent(told.iter().enumerate().map(|(id, events)| answer(id as i64, events)).collect());
         assert_eq!((messages.len(), pieces), (4, 1));
-        for (id, (message, events)) in messages.iter().zip(told).enumerate() {
+        for (id, (message, events)) in messages.iter().zip(&told).enumerate() {
             assert_eq!(message.watch_id, id as i64);
             let revisions = message.events.iter().map(|event| event.kv.as_ref().unwrap().mod_revision);
             assert!(revisions.eq(events.iter().map(|event| event.kv().mod_revision)), "{message:?}");
@@ -158,8 +155,8 @@ mod tests {
 
     #[test]
     fn much_that_is_ready_leaves_in_several_pieces() {
-        let event = put(2, 10_000);
-        let (messages, pieces) = sent((0..100).map(|id| answer(id, std::slice::from_ref(&event))).collect());
+        let events = [put(2, 10_000)].into();
+        let (messages, pieces) = sent((0..100).map(|id| answer(id, &events)).collect());
         assert!(messages.iter().map(|message| message.watch_id).eq(0..100));
         assert!((2..=1_000_000 / PIECE + 1).contains(&pieces), "{pieces} pieces");
     }

@@ -48,14 +48,15 @@ pub(super) struct RangeAnswer {
 pub(super) struct WatchAnswer {
     /// All but the events.
     pub(super) head: PbWatchResponse,
-    pub(super) events: Vec<Event>,
+    /// Shared by the watches of one stream that are told the same.
+    pub(super) events: Arc<[Event]>,
     /// Whether the events carry what they replaced.
     pub(super) prev_kv: bool,
 }
 
 impl From<PbWatchResponse> for WatchAnswer {
     fn from(head: PbWatchResponse) -> WatchAnswer {
-        WatchAnswer { head, events: Vec::new(), prev_kv: false }
+        WatchAnswer { head, events: Arc::default(), prev_kv: false }
     }
 }
 
@@ -150,7 +151,7 @@ impl WatchAnswer {
 
     /// Writes the events, which come last.
     pub(super) fn write_events(&self, out: &mut impl BufMut) {
-        for event in &self.events {
+        for event in &*self.events {
             encode_key(field::WATCH_EVENTS, WireType::LengthDelimited, out);
             encode_varint(event_len(event, self.prev_kv) as u64, out);
             write_number(out, field::EVENT_TYPE, event_type(event));
@@ -434,7 +435,7 @@ mod tests {
             let head = PbWatchResponse { header: Some(HEADER), watch_id: -1, fragment: true, ..Default::default() };
             let all: Vec<PbEvent> = events.iter().map(|event| message(event, prev_kv)).collect();
             let expected = PbWatchResponse { events: all, ..head.clone() };
-            check(&WatchAnswer { head, events: events.clone(), prev_kv }, &expected);
+            check(&WatchAnswer { head, events: events.clone().into(), prev_kv }, &expected);
         }
     }
 }
