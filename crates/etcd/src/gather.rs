@@ -67,7 +67,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         }
         self.sent = 0;
         self.gathered.clear();
-        self.gathered.shrink_to(MAX_KEPT_BYTES);
+        if self.gathered.capacity() > MAX_KEPT_BYTES {
+            // Not shrunk: that would copy what nobody reads any more.
+            self.gathered = Vec::new();
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -83,9 +86,11 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         let before = self.gathered.len();
         for part in parts {
             let room = MAX_GATHERED_BYTES - self.gathered.len();
-            if self.gathered.len() + part.len() > MAX_KEPT_BYTES {
+            if self.gathered.len() + part.len() > MAX_KEPT_BYTES && self.gathered.capacity() < MAX_GATHERED_BYTES {
                 // It is not grown step by step: where there is much, more follows.
-                self.gathered.reserve_exact(room);
+                let mut larger = Vec::with_capacity(MAX_GATHERED_BYTES);
+                larger.extend_from_slice(&self.gathered);
+                self.gathered = larger;
             }
             self.gathered.extend_from_slice(&part[..part.len().min(room)]);
         }
