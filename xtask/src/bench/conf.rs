@@ -42,6 +42,7 @@ pub fn measure() -> Result<()> {
     let mut build = cargo(["build", "--release", "-p", "flota", "-p", "flota-conf", "--bin", "flota"]);
     shell::run(build.args(["--example", "keys"]))?;
     let bench = Bench::new()?;
+    bench.floor()?;
     let etcd = bench.etcd()?;
     bench.keys(&["fill", &DIRECTORIES.to_string(), KEYS])?;
     let measured = bench.onetime().and_then(|()| bench.watching());
@@ -107,6 +108,33 @@ impl Bench {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// What the file system alone takes to have files that are written beside their places in their places, with nothing else done.
+    fn floor(&self) -> Result<()> {
+        for (name, count, is_new) in
+            [("floor_1000_new_files", DIRECTORIES, true), ("floor_1_file", 1, false), ("floor_100_files", 100, false)]
+        {
+            let directory = self.scratch.join("floor");
+            let mut time = Figures::default();
+            for run in 0..=RUNS_LARGE {
+                if is_new && directory.exists() {
+                    fs::remove_dir_all(&directory)?;
+                }
+                fs::create_dir_all(&directory)?;
+                // Nobody else's bytes are waited for, nor those of the run before.
+                rustix::fs::syncfs(fs::File::open(&directory)?)?;
+                let began = Instant::now();
+                replace(&directory, count, run)?;
+                // The first run made what the others replace.
+                if run > 0 {
+                    time.push(millis(began.elapsed()));
+                }
+            }
+            fs::remove_dir_all(&directory)?;
+            time.print(name, Unit::Milliseconds, None);
+        }
+        Ok(())
     }
 
     /// One run over all templates, files not there before.
@@ -295,6 +323,25 @@ impl<'b> Work<'b> {
         let names: Vec<_> = names.collect::<Result<_>>()?;
         Ok(names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")).count())
     }
+}
+
+/// Replaces so many small files in the way that leaves the old ones or the new ones after a crash.
+fn replace(directory: &Path, count: usize, content: usize) -> Result<()> {
+    let content = format!("{content:0300}");
+    let beside = |number: usize| directory.join(format!(".f{number}"));
+    for number in 0..count {
+        fs::write(beside(number), &content)?;
+    }
+    let handle = fs::File::open(directory)?;
+    if count == 1 {
+        fs::File::open(beside(0))?.sync_all()?;
+    } else {
+        rustix::fs::syncfs(&handle)?;
+    }
+    for number in 0..count {
+        fs::rename(beside(number), directory.join(format!("f{number}")))?;
+    }
+    Ok(handle.sync_all()?)
 }
 
 /// A process of ours; killed with this value.

@@ -106,7 +106,8 @@ fn keeps_order(device: u64) -> bool {
         .and_then(|name| fs::read_to_string(Path::new("/proc/fs/ext4").join(name).join("options")).ok());
     let keeps = options.is_some_and(|options| {
         let has = |wanted: &str| options.lines().any(|option| option == wanted);
-        has("auto_da_alloc") && !has("data=writeback")
+        // Without a journal there is no order at all, whatever is flushed at the rename.
+        has("auto_da_alloc") && (has("data=ordered") || has("data=journal"))
     });
     known.push((device, keeps));
     keeps
