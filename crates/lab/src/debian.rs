@@ -46,6 +46,7 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
     command.args(["mmdebstrap", "--mode=root"]);
     command.args(["--format=directory", &format!("--variant={}", tree.variant)]);
     command.args(["--aptopt=Acquire::Retries \"3\"", "--dpkgopt=force-unsafe-io"]);
+    command.args(apt_checks().lines().map(|line| format!("--aptopt={line}")));
     command.args(EXCLUDED.map(|path| format!("--dpkgopt=path-exclude={path}")));
     command.arg(format!("--include={}", tree.packages.join(",")));
     command.arg(tree.suite.as_str()).arg(target).arg(&mirror);
@@ -72,6 +73,18 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
         text
     });
     Err(LabError::Command { command: run::show(&command), status, output })
+}
+
+/// How the host's apt judges the age of what a mirror says, as lines of apt.conf: packages come from the host's own mirror,
+/// and one that stands still is all that some hosts have.
+pub fn apt_checks() -> String {
+    let mut command = run::command("apt-config", ["dump", "--no-empty", "--format", "%f \"%v\";%n"]);
+    command.args(["Acquire::Check-Valid-Until", "Acquire::Check-Date"]);
+    match run::output(&mut command) {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        // A host without apt.
+        _ => String::new(),
+    }
 }
 
 /// The host's own mirror when the host is Debian, else Debian's.

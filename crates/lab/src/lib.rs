@@ -36,6 +36,7 @@ mod up;
 
 pub use config::{Base, LabConfig, LabName, Store, Subnet, Suite};
 pub use container::ContainerRecipe;
+pub use debian::apt_checks;
 pub use delay::Delay;
 pub use error::{LabError, Missing, Result};
 pub use lab::{Lab, Machine, MachineState};
