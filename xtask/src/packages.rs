@@ -42,6 +42,9 @@ pub const TEST: &[Package] = &[
     Package { name: "curl", why: "Debian's etcd and the embedded store are asked the same with it" },
     Package { name: "golang-go", why: "says what Go's templates give" },
     Package { name: "nginx-light", why: "follows keys while requests run; only ours is started" },
+    Package { name: "ansible-core", why: "reads the playbooks of deploy/ansible" },
+    Package { name: "ansible-lint", why: "judges them" },
+    Package { name: "apt-cacher-ng", why: "brings Debian's packages to stock machines; only ours is started" },
 ];
 
 /// What benches beside other programs take beside that.

@@ -1,13 +1,12 @@
 //! The one cluster that all tests of a program share, handed to each of them whole and empty.
 
-use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flota_lab::{Lab, LabConfig, MachineState, Plain, Store};
 
-use crate::node::Node;
+use crate::node::{Facts, Node};
 use crate::undertaker::Undertaker;
 use crate::wait::eventually;
 use crate::{beats, diagnosis, program};
@@ -42,13 +41,6 @@ pub struct Cluster {
     /// Whether a test failed on it, so that nobody knows what it left behind.
     spoiled: bool,
     _undertaker: Undertaker,
-}
-
-#[derive(Debug)]
-struct Facts {
-    name: String,
-    id: String,
-    address: Ipv4Addr,
 }
 
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
@@ -128,14 +120,7 @@ impl Cluster {
         let machines = self.lab.up(progress).unwrap_or_else(|error| panic!("{error}"));
         let image = beats::image();
         self.lab.build_container_image(WEB_IMAGE, &image, progress).unwrap_or_else(|error| panic!("{error}"));
-        self.machines = machines
-            .into_iter()
-            .map(|machine| {
-                let id = self.lab.exec_captured(&machine.name, &["cat", "/etc/machine-id"]).unwrap();
-                let id = String::from_utf8(id.stdout).unwrap().trim().to_owned();
-                Facts { name: machine.name, id, address: machine.address }
-            })
-            .collect();
+        self.machines = machines.into_iter().map(|machine| Facts::of(&self.lab, machine)).collect();
     }
 
     /// Takes away what a test left: everything runs, nothing is in the cluster.
@@ -212,8 +197,7 @@ impl Cluster {
     }
 
     fn node(&self, index: usize) -> Node<'_> {
-        let facts = &self.machines[index];
-        Node { lab: &self.lab, name: &facts.name, id: &facts.id, address: facts.address }
+        self.machines[index].node(&self.lab)
     }
 
     /// A machine that runs and can be asked about the cluster: the last one whose cable is whole and that has power.

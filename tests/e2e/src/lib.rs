@@ -4,10 +4,11 @@
 //! other, no units. Commands run on the machines as people type them. A test fails by panicking, its helpers too, and
 //! the logs of all machines are printed then.
 //!
-//! There are two test programs: `it` on three machines with the embedded store, and `faults` on five with a real etcd.
+//! There are three test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd, and
+//! `ansible` on machines of stock Debian ([`Stock`]).
 //!
 //! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`)
-//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length.
+//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length; `FLOTA_DEB` names the package under test.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod beats;
@@ -15,9 +16,11 @@ mod cluster;
 mod diagnosis;
 mod length;
 mod node;
+mod package;
 mod page;
 mod program;
 mod ran;
+mod stock;
 mod undertaker;
 mod wait;
 mod witness;
@@ -28,7 +31,9 @@ pub use beats::{Beats, Life, host_seconds};
 pub use cluster::{Cluster, InUse, cluster, five};
 pub use length::{full_length, in_full_or};
 pub use node::Node;
+pub use package::{newer_package, package};
 pub use page::page;
 pub use ran::Ran;
+pub use stock::{Stock, StockMachine};
 pub use wait::{eventually, holds_for};
 pub use witness::Witness;

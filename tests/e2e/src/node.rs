@@ -5,12 +5,34 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
-use flota_lab::Lab;
+use flota_lab::{Lab, Machine};
 
 use crate::ran::Ran;
 
 /// Seconds after which a command counts as hung; `timeout` ends it then, with exit code 124.
-const HUNG_AFTER: &str = "60";
+const HUNG_AFTER: u32 = 60;
+
+/// What does not change about a machine.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    name: String,
+    id: String,
+    address: Ipv4Addr,
+}
+
+impl Facts {
+    /// Asks a machine that runs.
+    pub(crate) fn of(lab: &Lab, machine: Machine) -> Facts {
+        let id = lab.exec_captured(&machine.name, &["cat", "/etc/machine-id"]).unwrap();
+        let id = String::from_utf8(id.stdout).unwrap().trim().to_owned();
+        Facts { name: machine.name, id, address: machine.address }
+    }
+
+    /// The machine itself.
+    pub(crate) fn node<'a>(&'a self, lab: &'a Lab) -> Node<'a> {
+        Node { lab, name: &self.name, id: &self.id, address: self.address }
+    }
+}
 
 /// One machine of the cluster.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +50,14 @@ impl Node<'_> {
     /// Runs a line of shell as root in `/root`.
     #[track_caller]
     pub fn run(&self, line: &str) -> Ran {
+        self.run_within(HUNG_AFTER, line)
+    }
+
+    /// The same for a line that may take longer: so many seconds.
+    #[track_caller]
+    pub fn run_within(&self, seconds: u32, line: &str) -> Ran {
         let began = Instant::now();
-        let argv = ["timeout", "--kill-after=5", HUNG_AFTER, "sh", "-c", line];
+        let argv = ["timeout", "--kill-after=5", &seconds.to_string(), "sh", "-c", line];
         let output =
             self.lab.exec_captured(self.name, &argv).unwrap_or_else(|error| panic!("{}$ {line}: {error}", self.name));
         Ran {
