@@ -92,6 +92,9 @@ pub struct MachineInfo {
     /// What `MachineMetadata=` is matched against.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Where it answers whoever asks whether it lives, as `ADDRESS:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// How it is.
     pub state: MachineState,
     /// Why it is so, in words, where somebody said why.
@@ -216,6 +219,7 @@ mod tests {
             id: "f1ee".into(),
             address: "10.1.1.1".into(),
             metadata: BTreeMap::new(),
+            peer: Some("10.1.1.1:4002".into()),
             state: MachineState::Draining,
             reason: Some("new disk".into()),
             alive: true,
@@ -227,7 +231,7 @@ mod tests {
             units: 3,
         };
         let json = concat!(
-            r#"{"id":"f1ee","address":"10.1.1.1","metadata":{},"state":"draining","reason":"new disk","alive":true,"#,
+            r#"{"id":"f1ee","address":"10.1.1.1","metadata":{},"peer":"10.1.1.1:4002","state":"draining","reason":"new disk","alive":true,"#,
             r#""cordon":{"mode":"draining","reason":"new disk","since_unix_ms":7},"version":"0.1.0","cpus":2,"#,
             r#""memory_bytes":4096,"units":3}"#
         );

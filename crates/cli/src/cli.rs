@@ -1,6 +1,7 @@
 //! The command line as clap types, and nothing else. Help texts teach; behaviour is in `commands`.
 
 mod conf;
+mod doctor;
 mod global;
 mod host;
 mod join;
@@ -12,7 +13,9 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub use self::{conf::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*};
+pub use self::{
+    conf::*, doctor::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*,
+};
 
 /// systemd for the whole cluster
 ///
@@ -168,6 +171,12 @@ pub enum Verb {
     /// Usually started by flota.service. The configuration comes from the file, then FLOTA_* variables, then these
     /// options; the last one wins. When the daemon ends, the units that it started go on running.
     Daemon(DaemonArgs),
+    /// Examine this machine, and say how to mend what is wrong with it
+    ///
+    /// Looks at the kernel, systemd, clock, containers, ports, disk, names and certificates, at the daemon and at its way
+    /// to the store and to the other machines. Changes nothing; works without a daemon. What only root can see is told as
+    /// such. Exit code 1 if anything is wrong (FAIL), 0 otherwise, also with warnings.
+    Doctor(DoctorArgs),
     /// Try a cluster of Debian machines on this host
     ///
     /// The machines are real: each has its own systemd, Docker and address (systemd-nspawn). Needs root.

@@ -4,6 +4,7 @@ mod cat;
 pub mod conf;
 mod cordon;
 mod destroy;
+pub mod doctor;
 mod drain;
 pub mod fd_forward;
 mod join;
@@ -69,6 +70,7 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Store(StoreVerb::Accept(arguments)) => store_accept::run(context, &arguments).await,
         // `run::run_with` takes these before there is a context.
         Verb::Daemon(_)
+        | Verb::Doctor(_)
         | Verb::Kv(_)
         | Verb::Conf(_)
         | Verb::Store(_)

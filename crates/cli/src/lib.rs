@@ -11,6 +11,7 @@ mod context;
 mod departure;
 mod exit;
 mod failure;
+mod fsync;
 mod judge;
 mod kv;
 mod machines;

@@ -136,6 +136,7 @@ mod tests {
             id: id.into(),
             address: address.into(),
             metadata: [].into(),
+            peer: None,
             state: MachineState::Ready,
             reason: None,
             alive: true,

@@ -38,8 +38,9 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 13] = [
+const FLOTA_ONLY: [&str; 14] = [
     "why",
+    "doctor",
     "kv",
     "conf",
     "daemon",
@@ -248,6 +249,14 @@ fn dispatch(
         }
         Verb::Store(StoreVerb::Restore(arguments)) => return commands::store::restore(printer, &arguments),
         _ => {}
+    }
+    if let Verb::Doctor(arguments) = cli.verb {
+        let settings = Settings::new(style, &cli.global, variable)?;
+        let runtime = runtime()?;
+        let ended = runtime.block_on(commands::doctor::run(printer, settings, &arguments));
+        // What did not answer in time, such as a file system, is not waited for.
+        runtime.shutdown_background();
+        return ended;
     }
     if let Verb::Kv(arguments) = cli.verb {
         return kv(*arguments, cli.global, style, variable, printer);

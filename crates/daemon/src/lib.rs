@@ -6,6 +6,7 @@
 //! the effects in the order in which they come.
 
 mod app;
+pub mod certificates;
 mod clock;
 mod config;
 mod disk;
@@ -23,4 +24,5 @@ pub mod standalone;
 mod tasks;
 
 pub use app::run;
-pub use config::{Config, ConfigError, Options};
+pub use config::{Config, ConfigError, Options, PortChoice, StoreChoice};
+pub use identity::default_address;

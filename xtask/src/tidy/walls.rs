@@ -10,7 +10,7 @@ use super::Breach;
 use crate::shell;
 
 /// Crates without IO, clock, environment and randomness, as folders of `crates/`.
-const PURE: &[&str] = &["unit", "registry", "engine", "agent", "mvcc", "bolt", "gotemplate"];
+const PURE: &[&str] = &["unit", "registry", "engine", "agent", "mvcc", "bolt", "gotemplate", "doctor"];
 
 /// What a PURE crate may use beside PURE crates.
 const ALLOWED: &[&str] = &["bytes", "serde", "serde_json", "sha1", "strsim", "thiserror"];

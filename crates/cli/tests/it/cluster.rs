@@ -471,6 +471,7 @@ impl World {
             id: machine.id.clone(),
             address: machine.primary_ip.clone(),
             metadata: machine.metadata.clone(),
+            peer: None,
             state: dead.or(asked).unwrap_or(MachineState::Ready),
             reason: cordon.and_then(|cordon| cordon.reason.clone()).filter(|_| dead.is_none()),
             alive: dead.is_none(),

@@ -195,6 +195,7 @@ fn info(snapshot: &ClusterSnapshot, id: &MachineId) -> Option<MachineInfo> {
         id: id.to_string(),
         address: address.cloned().unwrap_or_default(),
         metadata: snapshot.effective_metadata(id).into_owned(),
+        peer: member.and_then(|member| member.peer.clone()),
         state,
         reason,
         alive: living.is_some(),

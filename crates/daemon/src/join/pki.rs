@@ -14,7 +14,8 @@ use flota_registry::MachineId;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use webpki::{EndEntityCert, KeyUsage};
+
+use crate::certificates::lifespan;
 
 use crate::disk;
 
@@ -27,8 +28,8 @@ const AUTHORITY_YEARS: u32 = 30;
 const MACHINE_YEARS: u32 = 10;
 /// Certificates are good from long before they are made (1 January 2020): a new machine's clock may be behind.
 const FROM: Duration = Duration::from_secs(1_577_836_800);
-/// How long before its end the log speaks of a certificate at each start.
-const WARN_BEFORE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long before its end the log speaks of a certificate at each start, in seconds.
+const WARN_BEFORE: i64 = 90 * 24 * 60 * 60;
 
 /// This machine's certificates in a folder.
 pub fn machine_files(folder: &Path) -> TlsFiles {
@@ -97,17 +98,12 @@ pub fn fingerprint_of_pem(certificate: &str) -> anyhow::Result<[u8; 32]> {
 
 /// What there is to say of a certificate that ends soon, or has ended; `None` where all is well, or nobody can tell.
 pub fn ends_soon(files: &TlsFiles, now: SystemTime) -> Option<String> {
-    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let (cert, ca) = (fs::read(&files.cert).ok()?, fs::read(&files.ca).ok()?);
-    let cert = CertificateDer::from_pem_slice(&cert).ok()?;
-    let roots: Vec<_> = CertificateDer::pem_slice_iter(&ca).filter_map(Result::ok).collect();
-    let anchors: Vec<_> = roots.iter().filter_map(|root| webpki::anchor_from_trusted_cert(root).ok()).collect();
-    let then = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch + WARN_BEFORE);
-    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
-    let parsed = EndEntityCert::try_from(&cert).ok()?;
-    let verified = parsed.verify_for_usage(algorithms, &anchors, &[], then, KeyUsage::client_auth(), None, None);
-    let Err(webpki::Error::CertExpired { not_after, .. }) = verified else { return None };
-    let days = (i128::from(not_after.as_secs()) - i128::from(since_epoch.as_secs())) / (24 * 60 * 60);
+    let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let until = lifespan(&fs::read(&files.cert).ok()?).ok()?.until;
+    if until > now + WARN_BEFORE {
+        return None;
+    }
+    let days = (until - now).div_euclid(24 * 60 * 60);
     let path = files.cert.display();
     Some(if days < 0 {
         format!("certificate {path} has expired: the store does not let this machine in")

@@ -20,6 +20,7 @@ use tracing::warn;
 use super::datagram;
 use super::probe::{FOR_OTHERS, probe_within};
 use super::wire::{self, Question};
+use crate::clock::now_unix_ms;
 use crate::port::{ACCEPT_RETRY, bind};
 
 /// Most connections at the same time. One more ends the oldest: a crowd of silent ones keeps nobody from an answer.
@@ -105,6 +106,7 @@ impl Responder {
                 let Some(reach) = self.reach(&machine).await else { return Ok(()) };
                 wire::found(reach).to_owned()
             }
+            Some(Question::Clock) => wire::time(now_unix_ms()),
             None => return Ok(()),
         };
         stream.write_all(answer.as_bytes()).await?;
@@ -129,7 +131,7 @@ mod tests {
     use flota_store::{Listen, Store, StoreConfig};
     use tokio::io::AsyncReadExt;
 
-    use super::super::{ask, probe};
+    use super::super::{ask, clock_ahead, probe};
     use super::*;
 
     const ME: &str = "0123456789abcdef0123456789abcdef";
@@ -203,6 +205,16 @@ mod tests {
         assert_eq!(probe(&peer, &id(ME)).await, Reach::Alive);
         assert_eq!(probe(&peer, &id(OTHER)).await, Reach::Silent, "another machine has its address now");
         assert_eq!(probe(&closed().await, &id(ME)).await, Reach::NoDaemon);
+    }
+
+    #[tokio::test]
+    async fn clocks_are_compared() {
+        let world = World::new().await;
+        let ahead = clock_ahead(&world.machine(ME).await).await.unwrap();
+        assert!(ahead.abs() < 1_000, "{ahead} ms, by the same clock");
+        assert_eq!(clock_ahead(&says(b"clock 3000\n").await).await.map(i64::is_negative), Some(true));
+        assert_eq!(clock_ahead(&says(b"flota x y\n").await).await, None);
+        assert_eq!(clock_ahead(&closed().await).await, None);
     }
 
     #[tokio::test]

@@ -16,6 +16,8 @@ pub(super) enum Question {
     Alive,
     /// How do you find that machine?
     Reach(MachineId),
+    /// What time is it?
+    Clock,
 }
 
 impl Question {
@@ -23,6 +25,7 @@ impl Question {
     pub(super) fn parse(line: &str) -> Option<Question> {
         match line.split_once(' ') {
             None if line == "alive" => Some(Question::Alive),
+            None if line == "clock" => Some(Question::Clock),
             Some(("reach", id)) => id.parse().ok().map(Question::Reach),
             _ => None,
         }
@@ -33,6 +36,7 @@ impl Question {
         match self {
             Question::Alive => "alive\n".to_owned(),
             Question::Reach(machine) => format!("reach {machine}\n"),
+            Question::Clock => "clock\n".to_owned(),
         }
     }
 }
@@ -68,6 +72,16 @@ pub(super) fn parse_found(line: &str) -> Option<Reach> {
     }
 }
 
+/// The answer to [`Question::Clock`], in milliseconds since 1970.
+pub(super) fn time(unix_ms: u64) -> String {
+    format!("clock {unix_ms}\n")
+}
+
+/// What an answer to [`Question::Clock`] says.
+pub(super) fn parse_time(line: &str) -> Option<u64> {
+    line.strip_prefix("clock ")?.parse().ok()
+}
+
 /// Reads one line, without its end; what follows it is left aside.
 pub(super) async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
     let mut line = [0; MAX_LINE_BYTES];
@@ -97,13 +111,14 @@ mod tests {
     #[test]
     fn lines_read_back() {
         let machine: MachineId = ID.parse().unwrap();
-        for question in [Question::Alive, Question::Reach(machine.clone())] {
+        for question in [Question::Alive, Question::Reach(machine.clone()), Question::Clock] {
             assert_eq!(Question::parse(question.line().trim_end()), Some(question));
         }
         for reach in [Reach::Alive, Reach::NoDaemon, Reach::Silent] {
             assert_eq!(parse_found(found(reach).trim_end()), Some(reach));
         }
         assert_eq!(who(here(&machine, "boot").trim_end()), Some(machine));
+        assert_eq!(parse_time(time(1_800_000_000_123).trim_end()), Some(1_800_000_000_123));
     }
 
     #[test]
@@ -115,6 +130,9 @@ mod tests {
             assert_eq!(who(line), None, "{line}");
         }
         assert_eq!(parse_found("yes"), None);
+        for line in ["", "clock", "clock ", "clock -1", "clock 1 2", "alive"] {
+            assert_eq!(parse_time(line), None, "{line}");
+        }
     }
 
     #[tokio::test]

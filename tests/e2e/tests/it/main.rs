@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod daemon_faults;
+mod doctor;
 mod exclusive;
 mod flow;
 mod gateway;
