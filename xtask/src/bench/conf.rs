@@ -260,8 +260,11 @@ impl<'b> Work<'b> {
         self.root.join("out").display().to_string()
     }
 
+    /// The files of the run before are put aside, not removed: an ext4 without a journal searches for a long time where many files were
+    /// removed within the last seconds.
     fn forget_files(&self) -> Result<()> {
-        fs::remove_dir_all(self.root.join("out"))?;
+        let aside = (0..).map(|number| self.root.join(format!("aside{number}"))).find(|aside| !aside.exists());
+        fs::rename(self.root.join("out"), aside.context("there is no name left")?)?;
         Ok(fs::create_dir(self.root.join("out"))?)
     }
 

@@ -30,10 +30,13 @@ enum Needs {
     FileBefore,
 }
 
-/// Has the bytes of a new file sent to the disk, and waits for nothing. ext4 itself does so for a file that replaces another.
-pub(super) fn begin_to_write(file: &File) {
-    // Advice can be ignored, and so can its failure.
-    let _ = fadvise(file, 0, None, Advice::DontNeed);
+/// Has the bytes of a new file in `directory` sent to the disk, and waits for nothing, where that keeps them before its name. ext4 itself
+/// does so for a file that replaces another.
+pub(super) fn begin_to_write(file: &File, directory: &Path) {
+    if needs(directory) == Needs::DirectoryAfter {
+        // Advice can be ignored, and so can its failure.
+        let _ = fadvise(file, 0, None, Advice::DontNeed);
+    }
 }
 
 /// What has to be on disk before these files get their names.

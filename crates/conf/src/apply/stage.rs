@@ -106,7 +106,7 @@ pub fn stage(compared: &Compared, content: &[u8]) -> Result<Staged, StageError> 
         }
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
         if is_new {
-            disk::begin_to_write(file.as_file());
+            disk::begin_to_write(file.as_file(), directory);
         }
         Ok(file.into_temp_path())
     };
