@@ -121,7 +121,7 @@ impl ClientError {
     pub fn hint(&self) -> Option<&'static str> {
         let Self::Connect { source, .. } = self else { return None };
         Some(match source.kind() {
-            io::ErrorKind::PermissionDenied => "the socket belongs to root; try again with sudo",
+            io::ErrorKind::PermissionDenied => "the socket is for root and the group flota; try again with sudo",
             _ => "is flota.service running? try: systemctl status flota",
         })
     }

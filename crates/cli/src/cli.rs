@@ -1,5 +1,6 @@
 //! The command line as clap types, and nothing else. Help texts teach; behaviour is in `commands`.
 
+mod completion;
 mod conf;
 mod doctor;
 mod global;
@@ -14,7 +15,7 @@ mod verbs;
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    conf::*, doctor::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*,
+    completion::*, conf::*, doctor::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*,
 };
 
 /// systemd for the whole cluster
@@ -185,6 +186,13 @@ pub enum Verb {
     /// Run a store by itself, save it, restore it
     #[command(subcommand)]
     Store(StoreVerb),
+    /// Print the script that makes a shell complete verbs, units and machines
+    ///
+    /// The Debian package has installed it already. Elsewhere: source <(flota completion bash)
+    Completion(CompletionArgs),
+    /// Write the manual's pages
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Print the version
     Version,
 }

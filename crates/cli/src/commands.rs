@@ -75,6 +75,8 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         | Verb::Conf(_)
         | Verb::Store(_)
         | Verb::Lab(_)
+        | Verb::Completion(_)
+        | Verb::Man(_)
         | Verb::FdForward(_)
         | Verb::Verify { .. }
         | Verb::Version => Ok(Exit::SUCCESS),

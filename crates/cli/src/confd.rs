@@ -48,8 +48,13 @@ pub(crate) fn read(arguments: &[OsString], printer: &mut Printer<'_>) -> Result<
     Ok(Ok(ConfStart { flags, below: Layer::default(), config_file: confd.source.config_file, command: Vec::new() }))
 }
 
+/// The command as people type it.
+pub(crate) fn command() -> clap::Command {
+    ConfdArgs::command()
+}
+
 fn parse(arguments: &[OsString]) -> Result<ConfdArgs, clap::Error> {
-    let command = ConfdArgs::command();
+    let command = command();
     // Go ends with the first word that is no flag, and confd reads none of those.
     let mut flags = vec![OsString::from("confd")];
     flags.extend(go_flags(&command, arguments).into_iter().take_while(|flag| flag.to_string_lossy().starts_with("--")));

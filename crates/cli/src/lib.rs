@@ -6,6 +6,7 @@
 mod analyze;
 mod cli;
 mod commands;
+mod completion;
 mod confd;
 mod context;
 mod departure;
@@ -15,6 +16,7 @@ mod fsync;
 mod judge;
 mod kv;
 mod machines;
+mod manual;
 mod names;
 mod output;
 mod remote;

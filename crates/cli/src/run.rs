@@ -20,12 +20,13 @@ use tokio::{
 
 use crate::{
     cli::{Cli, DaemonArgs, Global, KvArgs, ServeArgs, StoreVerb, Verb},
-    commands,
+    commands, completion,
     confd::{self, ConfStart},
     context::Context,
     exit::Exit,
     failure::Failure,
     kv::KvSettings,
+    manual,
     output::printer::Printer,
     serve::{self, Serve},
     settings::Settings,
@@ -38,7 +39,7 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 14] = [
+const FLOTA_ONLY: [&str; 15] = [
     "why",
     "doctor",
     "kv",
@@ -53,6 +54,7 @@ const FLOTA_ONLY: [&str; 14] = [
     "leave",
     "join",
     "token",
+    "completion",
 ];
 
 /// What is left to do for the program.
@@ -95,6 +97,11 @@ pub fn run_with(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let style = arguments.first().map_or(Style::Flota, |program| Style::of_program(program));
     let mut printer = Printer::new(terminal.out, terminal.err, terminal.interactive);
+    if let Some(shell) = variable(completion::VARIABLE).filter(|shell| !shell.is_empty()) {
+        // A shell shows no errors while somebody types.
+        let answered = completion::answer(&shell, &arguments).and_then(|text| printer.bytes(&text));
+        return Outcome::Exit(u8::from(answered.is_err()));
+    }
     if let Some(arguments) = serve::arguments_of(&arguments) {
         return store(arguments, variable, &mut printer);
     }
@@ -232,6 +239,11 @@ fn dispatch(
             printer.say(VERIFY);
             return Ok(Exit::passed_on(VERIFY_CODE));
         }
+        Verb::Completion(arguments) => {
+            printer.bytes(&completion::script(arguments.shell)?)?;
+            return Ok(Exit::SUCCESS);
+        }
+        Verb::Man(arguments) => return manual::write(&arguments.dir),
         Verb::FdForward(arguments) => return commands::fd_forward::run(printer, &arguments),
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
         Verb::Conf(verb) => return runtime()?.block_on(commands::conf::run(printer, *verb, variable)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flota_api::{Client, v1::Machine};
 
 /// Characters of a machine id that are shown unless `--full` is given.
-const SHORT_ID: usize = 8;
+pub const SHORT_ID: usize = 8;
 
 /// The machines of the cluster by id, for names in output.
 #[derive(Debug, Clone, Default)]

@@ -142,6 +142,38 @@ fn others_can_ask_a_machine_that_shares_its_store() {
     assert_eq!(config.peer.announced("10.0.0.2").as_deref(), Some("127.0.0.1:1"));
 }
 
+/// The file that the package installs.
+const SHIPPED: &str = include_str!("../../../../dist/flota.toml");
+
+/// The names that the parser expects in place of one that it does not know.
+fn expected(section: &str) -> Vec<String> {
+    let text = if section.is_empty() { "unknown = 1\n".to_owned() } else { format!("[{section}]\nunknown = 1\n") };
+    let error = parse(Path::new("f"), &text).unwrap_err().to_string();
+    let (_, names) = error.split_once("expected ").unwrap();
+    names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shipped_file_sets_nothing_and_explains_every_key() {
+    let shipped = build(SHIPPED).unwrap();
+    assert_eq!(format!("{shipped:?}"), format!("{:?}", build("").unwrap()));
+    let is_key = |line: &str| {
+        line.strip_prefix('#').is_some_and(|key| key.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()))
+    };
+    let all: Vec<&str> = SHIPPED.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect();
+    let all = all.join("\n");
+    parse(Path::new("f"), &all).unwrap();
+    let sections: BTreeMap<String, toml::Value> = toml::from_str(&all).unwrap();
+    let names = expected("");
+    assert_eq!(names.len(), 9, "{names:?}");
+    for name in names {
+        let value = sections.get(&name).unwrap_or_else(|| panic!("{name} is not explained"));
+        for key in value.as_table().map_or(Vec::new(), |_| expected(&name)) {
+            assert!(value.get(&key).is_some(), "{name}.{key} is not explained");
+        }
+    }
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     refused("[store]\nlisten = [\"http://0.0.0.0:2379\"]\n", "everyone on the network");
