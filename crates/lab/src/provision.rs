@@ -16,6 +16,9 @@ const FLOTA_LINKS: [(&str, &str); 3] = [
     ("flota", "usr/bin/fleetctl"),
 ];
 
+/// The group of those who may use Flota without being root, which flota.socket needs; the package makes it, too.
+const GROUP: &str = "flota:x:899:\n";
+
 /// What `systemctl enable etcd` makes.
 const ETCD_LINK: (&str, &str) =
     ("/usr/lib/systemd/system/etcd.service", "etc/systemd/system/multi-user.target.wants/etcd.service");
@@ -37,6 +40,7 @@ impl Provision<'_> {
         let Some((binary, identity)) = &self.flota else {
             return Ok(false);
         };
+        add_group(root)?;
         let files = render::flota_files(self.lab, self.machine, identity);
         let files_changed = write_all(root, &files)?;
         if self.machine.index <= self.lab.etcd_members {
@@ -50,6 +54,15 @@ impl Provision<'_> {
         }
         Ok(files_changed || binary_changed)
     }
+}
+
+fn add_group(root: &Path) -> Result<()> {
+    let path = root.join("etc/group");
+    let groups = files::read_optional(&path)?.unwrap_or_default();
+    if groups.lines().any(|line| line.starts_with("flota:")) {
+        return Ok(());
+    }
+    files::write(&path, format!("{groups}{GROUP}").as_bytes(), 0o644).map(drop)
 }
 
 fn write_all(root: &Path, all: &[MachineFile]) -> Result<bool> {
