@@ -29,6 +29,8 @@ const BOOT_PATIENCE: Millis = Millis(3_000);
 pub struct Agent {
     pub(crate) held: Held,
     pub(crate) units: BTreeMap<UnitName, Local>,
+    /// Unit files beside Flota's folder that give way to a unit with the same content.
+    pub(crate) copies: BTreeMap<UnitName, UnitHash>,
     /// Texts that arrived and are not yet installed.
     pub(crate) texts: BTreeMap<UnitHash, String>,
     pub(crate) asked_for: BTreeSet<UnitHash>,
@@ -83,7 +85,10 @@ impl Agent {
         // Before the event: a renewal that comes too late does not undo that the deadline passed.
         self.keep_fence(now, &mut effects);
         match event {
-            Event::Boot { held, boot_id, installed } => self.boot(now, held, boot_id, installed),
+            Event::Boot { held, boot_id, installed, copies } => {
+                self.copies = copies;
+                self.boot(now, held, boot_id, installed);
+            }
             Event::Believed(known) => self.believe(now, known, &mut effects),
             Event::Schedule(schedule) => self.take_schedule(now, schedule, &mut effects),
             Event::Text { hash, text } => self.take_text(hash, text),

@@ -55,6 +55,8 @@ pub enum Event {
         boot_id: String,
         /// The unit files in Flota's folder.
         installed: BTreeMap<UnitName, Installed>,
+        /// Files in systemd's own runtime folder: a package that is purged leaves a copy there for each unit that runs.
+        copies: BTreeMap<UnitName, UnitHash>,
     },
     /// The store is believed, and is now so far. What follows is its word.
     Believed(Known),

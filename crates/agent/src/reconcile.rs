@@ -95,6 +95,11 @@ impl Agent {
             // Without any schedule nothing is known to be unwanted (promise P1).
             _ if self.held.schedule.is_none() && local.states.is_some() => Step::Rest,
             _ if self.held.schedule.is_none() => Step::Observe,
+            // What runs is what is to run: its file is put in its place, and it is adopted.
+            Step::Foreign => match wanted.filter(|wanted| self.copies.get(unit) == Some(&wanted.hash)) {
+                Some(wanted) => Step::Install(wanted.hash),
+                None => Step::Foreign,
+            },
             step => step,
         };
         match step {

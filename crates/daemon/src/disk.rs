@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use flota_agent::{Held, Installed, Leave};
-use flota_unit::{UnitFile, UnitName};
+use flota_unit::{UnitFile, UnitHash, UnitName};
 use rustix::fs::FlockOperation;
 
 /// Where systemd keeps links that do not outlive a reboot.
@@ -144,6 +144,21 @@ impl AgentDir {
         remove_if_there(&self.held_path())
     }
 
+    /// Unit files that stand in systemd's runtime folder by themselves, as a purged package leaves them.
+    pub fn copies(&self) -> io::Result<BTreeMap<UnitName, UnitHash>> {
+        let mut copies = BTreeMap::new();
+        for entry in read_folder(&self.runtime)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(|name| name.parse::<UnitName>().ok());
+            let file = entry.file_type()?.is_file().then(|| fs::read(entry.path()).ok()).flatten();
+            let file = file.and_then(|bytes| UnitFile::parse_bytes(&bytes).ok());
+            if let (Some(name), Some(file)) = (name, file) {
+                copies.insert(name, file.hash());
+            }
+        }
+        Ok(copies)
+    }
+
     /// The unit files that are here. One that cannot be read counts as absent: it is fetched and written anew.
     pub fn installed(&self) -> anyhow::Result<BTreeMap<UnitName, Installed>> {
         let folder = self.root.join("units");
@@ -179,9 +194,13 @@ impl AgentDir {
         fs::read(self.unit_path(unit)).ok().and_then(|bytes| UnitFile::parse_bytes(&bytes).ok())
     }
 
-    /// Writes a unit's file, durably.
+    /// Writes a unit's file, durably. A copy of it in systemd's folder makes room for the link: whoever purges the package
+    /// leaves one there for each unit that runs.
     pub fn write_unit(&self, unit: &UnitName, text: &str) -> io::Result<()> {
-        write_whole(&self.unit_path(unit), text.as_bytes())
+        write_whole(&self.unit_path(unit), text.as_bytes())?;
+        let left = self.runtime.join(unit.as_str());
+        let is_file = fs::symlink_metadata(&left).is_ok_and(|found| found.is_file());
+        if is_file && fs::read(&left)? == text.as_bytes() { remove_if_there(&left) } else { Ok(()) }
     }
 
     /// Removes a unit's file.
@@ -336,6 +355,23 @@ mod tests {
         assert!(!installed[&unit].linked);
         agent.remove_unit(&unit).unwrap();
         assert!(agent.installed().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_copy_that_a_purge_left_makes_room_and_a_file_of_others_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = folder.path().join("run");
+        fs::create_dir_all(&runtime).unwrap();
+        let data = folder.path().join("data");
+        let _data = DataDir::open(&data).unwrap();
+        let agent = AgentDir::new(&data, &runtime);
+        let (unit, text): (UnitName, _) = ("a.service".parse().unwrap(), "[Service]\nExecStart=/bin/true\n");
+        fs::write(runtime.join("a.service"), text).unwrap();
+        assert_eq!(agent.copies().unwrap(), [(unit.clone(), UnitFile::parse(text).unwrap().hash())].into());
+        agent.write_unit(&unit, "[Service]\nExecStart=/bin/false\n").unwrap();
+        assert!(runtime.join("a.service").exists());
+        agent.write_unit(&unit, text).unwrap();
+        assert!(!runtime.join("a.service").exists());
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl World {
         machine.daemon = Some(Daemon::new(epoch, id.clone(), settings, &held, found));
         self.note(format!("the daemon of {} starts", id.short()));
         let to = Origin { machine: id.clone(), epoch };
-        self.tell_agent(&to, flota_agent::Event::Boot { held, boot_id, installed });
+        self.tell_agent(&to, flota_agent::Event::Boot { held, boot_id, installed, copies: [].into() });
         self.tell_agent(&to, flota_agent::Event::Changed(None));
         self.after(Millis(1), Action::Connect { to });
     }

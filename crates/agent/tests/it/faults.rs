@@ -144,6 +144,23 @@ fn a_unit_that_is_not_flotas_is_left_alone() {
 }
 
 #[test]
+fn what_a_purge_left_running_is_adopted_where_its_content_is_wanted() {
+    let mut machine = machine();
+    for unit in [A, B] {
+        machine.copies.insert(name(unit), hash(1));
+        machine.becomes(&name(unit), "active");
+    }
+    machine.restart_daemon();
+    machine.schedule(&schedule(1, &[(A, 1, LAUNCHED), (B, 2, LAUNCHED)]));
+    machine.pass(10_000);
+    assert_eq!(machine.files.keys().collect::<Vec<_>>(), [&name(A)]);
+    assert_eq!((machine.count("start"), machine.count("stop")), (0, 0));
+    let reported = machine.last_report().units.clone();
+    assert_eq!((reported[&name(A)].hash, &reported[&name(A)].problem), (Some(hash(1)), &None));
+    assert!(reported[&name(B)].problem.as_ref().unwrap().contains("not Flota's"));
+}
+
+#[test]
 fn a_foreign_unit_is_looked_at_ever_more_slowly_until_it_is_gone() {
     let mut machine = machine();
     machine.foreign.insert(name(A));

@@ -115,7 +115,7 @@ fn unanswered() -> (Agent, Token) {
     machine.schedule(&schedule(1, &[(A, 1, LAUNCHED)]));
     let mut agent = Agent::new();
     let installed = [(name(A), Installed { hash: hash(1), linked: true })].into();
-    let boot = Event::Boot { held: machine.held, boot_id: "another".to_owned(), installed };
+    let boot = Event::Boot { held: machine.held, boot_id: "another".to_owned(), installed, copies: [].into() };
     let token = agent.handle(Millis(1), boot).into_iter().find_map(|effect| match effect {
         Effect::Observe { token, .. } => Some(token),
         _ => None,

@@ -29,6 +29,8 @@ pub struct FakeMachine {
     pub runs: BTreeMap<UnitName, Run>,
     /// Units of the distribution.
     pub foreign: BTreeSet<UnitName>,
+    /// What a purged package left in systemd's folder.
+    pub copies: BTreeMap<UnitName, UnitHash>,
     /// Units that systemd does not load, with its word for why.
     pub unloadable: BTreeMap<UnitName, &'static str>,
     /// Units whose `[Install]` systemd refuses.
@@ -63,6 +65,7 @@ impl FakeMachine {
             files: BTreeMap::new(),
             runs: BTreeMap::new(),
             foreign: BTreeSet::new(),
+            copies: BTreeMap::new(),
             unloadable: BTreeMap::new(),
             bad_installs: BTreeSet::new(),
             slow_texts: BTreeSet::new(),
@@ -92,6 +95,7 @@ impl FakeMachine {
             held: self.held.clone(),
             boot_id: format!("boot-{}", self.boot),
             installed: installed.collect(),
+            copies: self.copies.clone(),
         };
         self.send(event);
     }
@@ -179,7 +183,9 @@ impl FakeMachine {
     }
 
     pub fn states(&self, unit: &UnitName) -> UnitStates {
-        let linked = self.files.get(unit).is_some_and(|(_, linked)| *linked) || self.foreign.contains(unit);
+        let linked = self.files.get(unit).is_some_and(|(_, linked)| *linked)
+            || self.foreign.contains(unit)
+            || self.copies.contains_key(unit);
         let active = self.runs.get(unit).map_or("", |run| run.active);
         let load = match self.unloadable.get(unit).copied() {
             Some(word) if linked || word == "masked" => word,
@@ -252,9 +258,10 @@ impl FakeMachine {
         }
         match op {
             FileOp::Install { unit, text } => {
+                let hash = UnitFile::parse(&text).unwrap().hash();
                 let in_use = self.is_running(&unit) && unit.kind() != UnitKind::Slice;
-                assert!(!in_use, "{unit}: its file changed under it");
-                self.files.insert(unit, (UnitFile::parse(&text).unwrap().hash(), true));
+                assert!(!in_use || self.copies.remove(&unit) == Some(hash), "{unit}: its file changed under it");
+                self.files.insert(unit, (hash, true));
             }
             FileOp::Link { unit } => self.files.get_mut(&unit).expect("linked file exists").1 = true,
             FileOp::Remove { unit } => {

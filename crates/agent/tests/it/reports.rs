@@ -90,6 +90,7 @@ fn what_is_to_leave_is_told_of_before_anybody_knows_how_it_is() {
         held: flota_agent::Held { schedule: Some(schedule(2, &[("b.service", 2, LAUNCHED)])), ..machine.held.clone() },
         boot_id: machine.held.boot_id.clone(),
         installed: machine.files.iter().map(installed).collect(),
+        copies: [].into(),
     };
     let mut effects = agent.handle(machine.now, boot);
     effects.extend(agent.handle(machine.now, Event::Connected));

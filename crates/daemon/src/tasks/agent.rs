@@ -1,6 +1,6 @@
 //! Feeds the agent: schedules, texts and unit states in; files, jobs and reports out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flota_agent::{Agent, Effect, Event, FileOp, Held, Observation, Token};
@@ -314,7 +314,7 @@ pub fn boot(dir: &AgentDir, boot_id: String) -> anyhow::Result<Event> {
         "this machine holds schedule generation {generation} with {units} units; {} unit files are here",
         installed.len()
     );
-    Ok(Event::Boot { held, boot_id, installed: BTreeMap::from_iter(installed) })
+    Ok(Event::Boot { held, boot_id, installed, copies: dir.copies()? })
 }
 
 #[cfg(test)]
@@ -331,7 +331,10 @@ mod tests {
         let installed = named("a.service b.service c.service");
         let installed = installed.into_iter().map(|unit| (unit, Installed { hash, linked: true })).collect();
         let mut agent = Agent::new();
-        drop(agent.handle(Millis(1), Event::Boot { held: Held::default(), boot_id: "b".to_owned(), installed }));
+        drop(agent.handle(
+            Millis(1),
+            Event::Boot { held: Held::default(), boot_id: "b".to_owned(), installed, copies: [].into() },
+        ));
         let asked = ["b.service a.service", "c.service", "a.service"]
             .into_iter()
             .flat_map(|units| agent.handle(Millis(1), Event::Changed(Some(named(units)))));

@@ -105,7 +105,7 @@ fn boot() -> Event {
     };
     let held = Held { schedule: Some(schedule), boot_id: "b".to_owned(), ..Held::default() };
     let installed = [(LONE.parse().unwrap(), Installed { hash, linked: true })].into();
-    Event::Boot { held, boot_id: "b".to_owned(), installed }
+    Event::Boot { held, boot_id: "b".to_owned(), installed, copies: [].into() }
 }
 
 #[tokio::test]
