@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod conformance;
+mod deb;
 mod demo;
 mod http;
 mod lab;
@@ -30,6 +31,11 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
   cargo xtask conformance       suites that others wrote for etcd, against the embedded store: the quick ones of them
     NAME...                       only these; --all: all of them
     --etcd                        against Debian's etcd instead
+  cargo xtask deb               the Debian package, in target/debian, and what lintian says of it
+    --profile NAME                of a program built so instead of `release`
+    --program FILE                of this program instead
+    --output DIR                  into that folder
+    --quick                       larger, sooner, and without lintian
   cargo xtask tidy              the house rules alone
   cargo xtask bench flow        measures the budgets of docs/benchmarks.md on lab machines: one unit's way
   cargo xtask bench api         the same for 5,000 units as clients see them
@@ -66,6 +72,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["test", "--e2e"] => test::run(test::Scope::FullLength),
         ["ci"] => ci::run(),
         ["conformance", options @ ..] => conformance::run(&conformance::Options::parse(options)?),
+        ["deb", options @ ..] => deb::make(&deb::Options::parse(options)?),
         ["tidy"] => tidy::run(),
         ["bench", "flow", options @ ..] => bench::run(bench::What::Flow, &bench::Options::parse(options)?),
         ["bench", "api", options @ ..] => bench::run(bench::What::Api, &bench::Options::parse(options)?),

@@ -24,6 +24,13 @@ pub const BUILD: &[Package] = &[
     Package { name: "libprotobuf-dev", why: "protobuf's own message definitions" },
 ];
 
+/// What the Debian package takes beside that.
+pub const DEB: &[Package] = &[
+    Package { name: "dpkg-dev", why: "builds the Debian package" },
+    Package { name: "debhelper", why: "does what all packages have in common" },
+    Package { name: "lintian", why: "looks for mistakes in the package" },
+];
+
 /// What lab machines take of their host (crates/lab checks the same by program).
 pub const LAB: &[Package] = &[
     Package { name: "systemd", why: "prepares the lab's node image" },

@@ -49,9 +49,9 @@ fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     steps.run("Debian packages", || match scope {
         Scope::NoLab => packages::ensure(&[packages::BUILD, packages::TEST]),
         Scope::All | Scope::LabOnly | Scope::FullLength => {
-            packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST])
+            packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST, packages::DEB])
         }
-        Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB]].concat()),
+        Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB, packages::DEB]].concat()),
     })?;
     let only_machines = matches!(scope, Scope::LabOnly | Scope::FullLength);
     if !only_machines {

@@ -4,13 +4,15 @@
 //! other, no units. Commands run on the machines as people type them. A test fails by panicking, its helpers too, and
 //! the logs of all machines are printed then.
 //!
-//! There are three test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd, and
-//! `ansible` on machines of stock Debian ([`Stock`]).
+//! There are four test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd,
+//! `ansible` on machines of stock Debian ([`Stock`]), and `package` on one of each Debian that the package is installed on.
 //!
-//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`)
-//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length; `FLOTA_DEB` names the package under test.
+//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`, `e2edeb`)
+//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length; `FLOTA_DEB` names the
+//! package under test.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod bare;
 mod beats;
 mod cluster;
 mod diagnosis;
@@ -27,6 +29,7 @@ mod witness;
 
 pub mod texts;
 
+pub use bare::{Bare, NEWER, Packages, packages};
 pub use beats::{Beats, Life, host_seconds};
 pub use cluster::{Cluster, InUse, cluster, five};
 pub use length::{full_length, in_full_or};
