@@ -7,9 +7,8 @@
 //! There are four test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd,
 //! `ansible` on machines of stock Debian ([`Stock`]), and `package` on one of each Debian that the package is installed on.
 //!
-//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`, `e2edeb`)
-//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length; `FLOTA_DEB` names the
-//! package under test.
+//! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`, `e2edeb`, `ansible`)
+//! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bare;
@@ -18,7 +17,6 @@ mod cluster;
 mod diagnosis;
 mod length;
 mod node;
-mod package;
 mod page;
 mod program;
 mod ran;
@@ -34,7 +32,6 @@ pub use beats::{Beats, Life, host_seconds};
 pub use cluster::{Cluster, InUse, cluster, five};
 pub use length::{full_length, in_full_or};
 pub use node::Node;
-pub use package::{newer_package, package};
 pub use page::page;
 pub use ran::Ran;
 pub use stock::{Stock, StockMachine};

@@ -55,9 +55,11 @@ impl Stock {
             up = open(config).up(progress).unwrap_or_else(|error| panic!("{error}"));
         }
         let cacher = Cacher::start(subnet.host(), &config.cache_dir.join("apt"));
+        let direct = up.iter().map(|machine| format!("Acquire::http::Proxy::{} \"DIRECT\";\n", machine.name));
+        let direct: String = direct.collect();
         for machine in &up {
             let line = format!(
-                "Acquire::http::Proxy \"http://{}:{}\";\nAPT::Install-Recommends \"false\";\n{}",
+                "Acquire::http::Proxy \"http://{}:{}\";\nAPT::Install-Recommends \"false\";\n{}{direct}",
                 subnet.host(),
                 cacher.port,
                 apt_checks()

@@ -1,9 +1,10 @@
 //! Five stock machines and the one where Ansible runs, as a person with deploy/ansible/README.md has them.
 
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use flota_e2e::{Node, Stock, StockMachine, eventually, full_length, newer_package, package};
+use flota_e2e::{NEWER, Node, Stock, StockMachine, eventually, full_length, packages};
 use flota_lab::Suite;
 
 use crate::controller::{Played, play};
@@ -36,11 +37,30 @@ flota_etcd:
   hosts: {m1: , m2: , m3: }
 ";
 
-/// A second cluster, of machines that left the first: no etcd, tokens.
+/// A second cluster, of machines that left the first: no etcd, tokens, and the package by URL.
 const TOKENS: &str = "
 flota:
   hosts: {m4: , m5: }
-  vars: {ansible_user: root, ansible_python_interpreter: /usr/bin/python3, flota_deb: /root/newer.deb}
+  vars: {ansible_user: root, ansible_python_interpreter: /usr/bin/python3, flota_url: http://m6:8000/newer.deb}
+";
+
+/// A signed apt repository with a package that is newer still, and all of it over HTTP at port 8000.
+const REPOSITORY: &str = "set -e
+apt-get -qq update
+apt-get -qq -y install apt-utils gnupg
+mkdir /root/repository
+dpkg-deb --raw-extract newer.deb newest
+sed -i 's/^Version: .*/&2/' newest/DEBIAN/control
+dpkg-deb --root-owner-group -Zgzip -z1 --build newest repository/newest.deb
+cp newer.deb repository
+cd repository
+apt-ftparchive packages . > Packages
+apt-ftparchive release . > ../Release
+mv ../Release .
+gpg --batch --quiet --passphrase '' --quick-generate-key repository default default never
+gpg --batch --clearsign --output InRelease Release
+gpg --armor --export repository > /root/repository.asc
+systemd-run --quiet --unit repository --working-directory /root/repository python3 -m http.server 8000
 ";
 
 /// Something to run on every machine.
@@ -62,7 +82,7 @@ fn told(what: &str, played: &Played) {
 
 /// What tells one run of a unit from the next.
 #[track_caller]
-fn runs(stock: &Stock, machines: std::ops::RangeInclusive<usize>) -> Vec<String> {
+fn runs(stock: &Stock, machines: RangeInclusive<usize>) -> Vec<String> {
     machines
         .map(|number| stock.m(number).ask("systemctl show --property InvocationID --value everywhere.service"))
         .collect()
@@ -89,26 +109,25 @@ fn stock_machines_become_a_cluster_are_upgraded_and_leave() {
     refuses_bad_input(&controller);
     checks_without_changing(&stock, &controller);
     becomes_a_cluster(&stock, &controller);
+    renews_certificates(&stock, &controller);
     upgrades(&stock, &controller);
     lets_machines_go(&stock, &controller);
     joins_by_tokens(&stock, &controller);
+    upgrades_from_a_repository(&stock, &controller);
 }
 
 /// What a person brings along: the collection, the package, an inventory.
 fn equip(stock: &Stock, scratch: &Path) {
     let controller = stock.m(CONTROLLER);
-    let deb = package(scratch);
-    let newer = newer_package(&deb, scratch);
     let first = scratch.join("flota.deb");
-    if deb != first {
-        std::fs::copy(&deb, &first).unwrap();
-    }
-    for path in [&first, &newer, &collection()] {
+    std::fs::copy(&packages().own, &first).unwrap();
+    for path in [&first, &packages().newer, &collection()] {
         stock.copy(path, CONTROLLER);
     }
     controller.write("inventory.yml", INVENTORY);
     controller.write("tokens.yml", TOKENS);
     controller.run("ansible-galaxy collection install /root/ansible").ok();
+    controller.run(REPOSITORY).ok();
 }
 
 /// Each with a word on how to mend it, and before anything changes.
@@ -164,13 +183,26 @@ fn becomes_a_cluster(stock: &Stock, controller: &Node<'_>) {
     assert_eq!(stock.m(5).ask("cat /run/everywhere"), "192.0.2.15");
 }
 
+/// One that ends before the run wants it to end is made anew, and what uses it goes on.
+fn renews_certificates(stock: &Stock, controller: &Node<'_>) {
+    let (m1, m2) = (stock.m(1), stock.m(2));
+    let print = "sha256sum /etc/flota/pki/machine.pem /etc/flota/pki/machine-key.pem";
+    let before = m2.ask(print);
+    play(controller, "-i inventory.yml flota.cluster.site --limit m2 -e flota_tls_renew_days=900").ok();
+    let after = m2.ask(print);
+    assert_ne!(before.lines().next(), after.lines().next(), "the certificate is the old one");
+    assert_eq!(before.lines().next_back(), after.lines().next_back(), "the key is another one");
+    m2.run("systemctl restart etcd.service").ok();
+    assert_eq!(machines(&m1), 5);
+}
+
 fn upgrades(stock: &Stock, controller: &Node<'_>) {
     let before = runs(stock, 1..=5);
     let upgrade = "-i inventory.yml flota.cluster.upgrade -e flota_deb=/root/newer.deb";
     let played = play(controller, upgrade).ok();
     told("rolling upgrade", &played);
     for number in 1..=5 {
-        stock.m(number).run("dpkg-query --show --showformat '${Version}' flota").out_has("+newer");
+        stock.m(number).run("dpkg-query --show --showformat '${Version}' flota").out_has(NEWER);
     }
     assert_eq!(runs(stock, 1..=5), before, "a unit was restarted");
     assert_eq!(machines(&stock.m(1)), 5);
@@ -206,7 +238,23 @@ fn joins_by_tokens(stock: &Stock, controller: &Node<'_>) {
     let token = m4.ask("flota token create --output json | sed -n 's/.*\"token\": \"\\(.*\\)\".*/\\1/p'");
     let wrong = format!("00000000{}", &token[8..]);
     let join = format!("{site} --limit m5 -e flota_join_address={}", m4.address);
+    play(controller, &format!("{join} -e flota_join_token=secret")).refused("flota_join_token is not a token");
     play(controller, &format!("{join} -e flota_join_token={wrong}")).refused("this token lets nobody in");
     play(controller, &format!("{join} -e flota_join_token={token}")).ok();
     assert_eq!(machines(&m4), 2);
+}
+
+fn upgrades_from_a_repository(stock: &Stock, controller: &Node<'_>) {
+    let before = runs(stock, 1..=3);
+    let three = INVENTORY.replace(", flota_deb: /root/flota.deb", "");
+    let left = |line: &&str| !line.contains("m4:") && !line.contains("m5:");
+    let three: Vec<&str> = three.lines().filter(left).collect();
+    controller.write("three.yml", three.join("\n"));
+    let repository = "-e flota_apt_uri=http://m6:8000/ -e flota_apt_key=/root/repository.asc";
+    play(controller, &format!("-i three.yml flota.cluster.upgrade {repository}")).ok();
+    for number in 1..=3 {
+        stock.m(number).run("dpkg-query --show --showformat '${Version}' flota").out_has(&format!("{NEWER}2"));
+    }
+    assert_eq!(runs(stock, 1..=3), before, "a unit was restarted");
+    play(controller, &format!("-i three.yml flota.cluster.site {repository}")).ok().nothing_changed();
 }
