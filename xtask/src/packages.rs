@@ -54,6 +54,17 @@ pub const TEST: &[Package] = &[
     Package { name: "apt-cacher-ng", why: "brings Debian's packages to stock machines; only ours is started" },
 ];
 
+/// What images of disks and the machines that boot from them take beside that, in the full run.
+pub const IMAGE: &[Package] = &[
+    Package { name: "dosfstools", why: "makes the disks' file systems for UEFI and for user-data" },
+    Package { name: "fdisk", why: "partitions disks" },
+    Package { name: "grub-common", why: "makes the disks' boot loaders" },
+    Package { name: "grub-efi-amd64-bin", why: "the boot loader for UEFI" },
+    Package { name: "grub-pc-bin", why: "the boot loader for BIOS" },
+    Package { name: "mtools", why: "fills the file systems for UEFI" },
+    Package { name: "qemu-utils", why: "packs disks" },
+];
+
 /// What benches beside other programs take beside that.
 pub const BENCH: &[Package] = &[
     Package { name: "etcd-server", why: "holds the keys" },

@@ -48,8 +48,11 @@ pub fn run(scope: Scope) -> Result<()> {
 fn all(scope: Scope, steps: &mut Steps) -> Result<()> {
     steps.run("Debian packages", || match scope {
         Scope::NoLab => packages::ensure(&[packages::BUILD, packages::TEST]),
-        Scope::All | Scope::LabOnly | Scope::FullLength => {
+        Scope::All | Scope::LabOnly => {
             packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST, packages::DEB])
+        }
+        Scope::FullLength => {
+            packages::ensure(&[packages::BUILD, packages::LAB, packages::TEST, packages::DEB, packages::IMAGE])
         }
         Scope::Ci => packages::ensure(&[conformance::PACKAGES, &[packages::LAB, packages::DEB]].concat()),
     })?;

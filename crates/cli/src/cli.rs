@@ -3,8 +3,10 @@
 mod completion;
 mod conf;
 mod doctor;
+mod firstboot;
 mod global;
 mod host;
+mod image;
 mod join;
 mod kv;
 mod machines;
@@ -15,7 +17,8 @@ mod verbs;
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    completion::*, conf::*, doctor::*, global::Global, host::*, join::*, kv::*, machines::*, serve::*, store::*, verbs::*,
+    completion::*, conf::*, doctor::*, firstboot::*, global::Global, host::*, image::*, join::*, kv::*, machines::*,
+    serve::*, store::*, verbs::*,
 };
 
 /// systemd for the whole cluster
@@ -183,6 +186,12 @@ pub enum Verb {
     /// The machines are real: each has its own systemd, Docker and address (systemd-nspawn). Needs root.
     #[command(subcommand)]
     Lab(LabVerb),
+    /// What a machine made from an image does once: its name, keys, files and cluster, from its cloud's user-data
+    #[command(subcommand)]
+    Firstboot(FirstbootVerb),
+    /// Build images of nodes
+    #[command(subcommand)]
+    Image(Box<ImageVerb>),
     /// Run a store by itself, save it, restore it
     #[command(subcommand)]
     Store(StoreVerb),

@@ -7,6 +7,8 @@ mod destroy;
 pub mod doctor;
 mod drain;
 pub mod fd_forward;
+pub mod firstboot;
+pub mod image;
 mod join;
 mod journal;
 pub mod kv;
@@ -36,7 +38,7 @@ mod why;
 mod withdraw;
 
 use crate::{
-    cli::{StoreVerb, Verb},
+    cli::{FirstbootVerb, StoreVerb, Verb},
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -66,6 +68,7 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Ssh(arguments) => ssh::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments).await,
         Verb::Join(arguments) => join::run(context, arguments).await,
+        Verb::Firstboot(FirstbootVerb::Join) => firstboot::join(context).await,
         Verb::Token(verb) => token::run(context, verb).await,
         Verb::Store(StoreVerb::Accept(arguments)) => store_accept::run(context, &arguments).await,
         // `run::run_with` takes these before there is a context.
@@ -77,6 +80,8 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         | Verb::Lab(_)
         | Verb::Completion(_)
         | Verb::Man(_)
+        | Verb::Image(_)
+        | Verb::Firstboot(_)
         | Verb::FdForward(_)
         | Verb::Verify { .. }
         | Verb::Version => Ok(Exit::SUCCESS),

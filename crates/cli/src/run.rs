@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    cli::{Cli, DaemonArgs, Global, KvArgs, ServeArgs, StoreVerb, Verb},
+    cli::{Cli, DaemonArgs, FirstbootVerb, Global, KvArgs, ServeArgs, StoreVerb, Verb},
     commands, completion,
     confd::{self, ConfStart},
     context::Context,
@@ -39,7 +39,7 @@ const VERIFY: &str = "WARNING: verify is deprecated: fleet gave up signed units,
 const VERIFY_CODE: i32 = 2;
 
 /// Verbs that fleetctl never had.
-const FLOTA_ONLY: [&str; 15] = [
+const FLOTA_ONLY: [&str; 17] = [
     "why",
     "doctor",
     "kv",
@@ -47,6 +47,8 @@ const FLOTA_ONLY: [&str; 15] = [
     "daemon",
     "store",
     "lab",
+    "image",
+    "firstboot",
     "cordon",
     "uncordon",
     "drain",
@@ -246,6 +248,13 @@ fn dispatch(
         Verb::Man(arguments) => return manual::write(&arguments.dir),
         Verb::FdForward(arguments) => return commands::fd_forward::run(printer, &arguments),
         Verb::Lab(verb) => return commands::lab::run(printer, verb),
+        Verb::Image(verb) => {
+            let runtime = runtime()?;
+            let _within = runtime.enter();
+            return commands::image::run(printer, *verb);
+        }
+        Verb::Firstboot(FirstbootVerb::Apply(arguments)) => return commands::firstboot::apply(printer, &arguments),
+        Verb::Firstboot(FirstbootVerb::Check(arguments)) => return commands::firstboot::show(printer, &arguments),
         Verb::Conf(verb) => return runtime()?.block_on(commands::conf::run(printer, *verb, variable)),
         Verb::Store(StoreVerb::Backup(arguments)) => {
             return runtime()?.block_on(commands::store::backup(printer, arguments, variable));

@@ -45,7 +45,7 @@ impl Cgroup {
     /// Makes it anew, without what an earlier boot left in it.
     pub(crate) fn create(&self) -> Result<()> {
         self.remove()?;
-        self.directories().try_for_each(files::make_dir)
+        Ok(self.directories().try_for_each(files::make_dir)?)
     }
 
     /// The files that take a process id to move that process here.

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use flota_image::Suite;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LabError, Result};
@@ -30,6 +31,8 @@ pub struct LabConfig {
     pub machines: u8,
     /// Debian of new machines.
     pub suite: Suite,
+    /// The tree or archive of an image for new machines, instead of one that the lab makes.
+    pub image: Option<PathBuf>,
     /// What keeps the state of a new lab's cluster; a lab that exists keeps its own.
     pub store: Store,
     /// What is installed on new machines.
@@ -49,6 +52,7 @@ impl Default for LabConfig {
             subnet: Subnet([10, 78, 0]),
             machines: 3,
             suite: Suite::Trixie,
+            image: None,
             store: Store::Embedded,
             base: Base::Node,
             packages: Vec::new(),
@@ -224,47 +228,6 @@ pub enum Base {
     Node,
     /// Debian as a provider hands it out: systemd, ssh and Python, and neither Docker nor etcd.
     Stock,
-}
-
-/// A Debian release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Suite {
-    /// Debian 12.
-    Bookworm,
-    /// Debian 13.
-    #[default]
-    Trixie,
-    /// Debian 14.
-    Forky,
-    /// Debian's unstable.
-    Sid,
-}
-
-impl Suite {
-    /// Its name in the archive.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-            Self::Forky => "forky",
-            Self::Sid => "sid",
-        }
-    }
-}
-
-impl FromStr for Suite {
-    type Err = LabError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        [Self::Bookworm, Self::Trixie, Self::Forky, Self::Sid]
-            .into_iter()
-            .find(|suite| suite.as_str() == text)
-            .ok_or_else(|| LabError::Config {
-                what: "suite",
-                value: text.to_owned(),
-                why: "must be bookworm, trixie, forky or sid",
-            })
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::config::Suite;
+use flota_image::Suite;
+
 use crate::debian::{self, Tree};
 use crate::error::{LabError, Result};
 use crate::files;
@@ -131,7 +132,7 @@ impl Lab {
         progress.step(&format!("build container image {name_tag} from {}", recipe.packages.join(", ")));
         let (tree, tar) = (dir.join(".building"), dir.join(".building.tar"));
         let packages: Vec<&str> = recipe.packages.iter().map(String::as_str).collect();
-        debian::make_tree(Tree { suite, variant: "extract", packages: &packages }, &tree, progress)?;
+        debian::make_tree(Tree::new(suite, "extract", &packages), &tree, progress)?;
         complete(&tree, recipe)?;
         let paths = [&tar, &tree].map(|path| path.to_string_lossy().into_owned());
         let [tar_text, tree_text] = &paths;
@@ -163,7 +164,8 @@ impl Lab {
         let file = File::open(archive).map_err(LabError::io("open", archive))?;
         let mut import = self.command(machine, &argv)?;
         import.stdin(file);
-        run::run(&mut import).map(drop)
+        run::run(&mut import)?;
+        Ok(())
     }
 }
 

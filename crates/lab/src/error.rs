@@ -1,20 +1,13 @@
 //! What can go wrong in a lab: what, where, and how to mend it.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use flota_image::UnknownSuite;
+use flota_image::host::HostError;
+
 /// A lab operation's result.
 pub type Result<T> = std::result::Result<T, LabError>;
-
-/// A program that the host lacks, and the Debian package that brings it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Missing {
-    /// The program's name.
-    pub tool: &'static str,
-    /// The Debian package.
-    pub package: &'static str,
-}
 
 /// Why a lab operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,19 +15,6 @@ pub enum LabError {
     /// Machines need mounts, bridges and namespaces.
     #[error("a lab needs root: run it again with sudo")]
     NotRoot,
-    /// Programs are missing on the host.
-    #[error("missing on this host: {}; install: apt-get install {}", Tools(.0), Packages(.0))]
-    MissingTools(Vec<Missing>),
-    /// A file system is too full.
-    #[error("{path}: {free_mib} MiB free, {need_mib} MiB needed; make room or choose another directory", path = path.display())]
-    NoSpace {
-        /// The directory asked about.
-        path: PathBuf,
-        /// What is free.
-        free_mib: u64,
-        /// What is needed.
-        need_mib: u64,
-    },
     /// An overlay can't have its upper directory on an overlay.
     #[error("{path} is on an overlay file system, which can't hold machines; choose a state directory on a disk", path = .0.display())]
     OverlayOnOverlay(PathBuf),
@@ -125,26 +105,9 @@ pub enum LabError {
         /// What is left.
         what: String,
     },
-    /// A program failed.
-    #[error("`{command}` failed ({status}): {output}")]
-    Command {
-        /// The command line, shortened.
-        command: String,
-        /// Its exit status.
-        status: std::process::ExitStatus,
-        /// The end of what it wrote.
-        output: String,
-    },
-    /// A file or program could not be used.
-    #[error("can't {action} {path}", path = path.display())]
-    Io {
-        /// The verb.
-        action: &'static str,
-        /// The object.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    /// A program or file of the host.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// A certificate or key could not be made.
     #[error("can't make the lab's certificates")]
     Certificate(#[from] flota_pki::PkiError),
@@ -154,43 +117,12 @@ impl LabError {
     /// For `map_err`: an IO error with its verb and object.
     pub(crate) fn io<E: Into<io::Error>>(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source: source.into() }
+        move |source| Self::Host(HostError::Io { action, path, source: source.into() })
     }
 }
 
-struct Tools<'a>(&'a [Missing]);
-struct Packages<'a>(&'a [Missing]);
-
-impl fmt::Display for Tools<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.0.iter().map(|missing| missing.tool).collect();
-        f.write_str(&names.join(", "))
-    }
-}
-
-impl fmt::Display for Packages<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.0.iter().map(|missing| missing.package).collect();
-        names.sort_unstable();
-        names.dedup();
-        f.write_str(&names.join(" "))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_tools_name_each_package_once() {
-        let error = LabError::MissingTools(vec![
-            Missing { tool: "ip", package: "iproute2" },
-            Missing { tool: "bridge", package: "iproute2" },
-            Missing { tool: "systemd-nspawn", package: "systemd-container" },
-        ]);
-        assert_eq!(
-            error.to_string(),
-            "missing on this host: ip, bridge, systemd-nspawn; install: apt-get install iproute2 systemd-container"
-        );
+impl From<UnknownSuite> for LabError {
+    fn from(unknown: UnknownSuite) -> Self {
+        Self::Config { what: "suite", value: unknown.0, why: "must be bookworm, trixie, forky or sid" }
     }
 }

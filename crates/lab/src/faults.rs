@@ -94,7 +94,8 @@ impl Lab {
     fn signal(&self, machine: &str, unit: &str, signal: &str) -> Result<()> {
         let signal = format!("--signal={signal}");
         let mut kill = self.command(machine, &["systemctl", "kill", "--kill-whom=all", &signal, unit])?;
-        run::run(kill.stdin(Stdio::null())).map(drop)
+        run::run(kill.stdin(Stdio::null()))?;
+        Ok(())
     }
 }
 

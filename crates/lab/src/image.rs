@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::config::{Base, LabConfig, Suite};
+use flota_image::host::needs;
+use flota_image::{Suite, forget_identity, remove_wants};
+
+use crate::config::{Base, LabConfig};
 use crate::debian::{self, Tree};
 use crate::error::{LabError, Result};
+use crate::files;
 use crate::progress::Progress;
 use crate::run::{command, run};
-use crate::{files, preflight};
 
 /// What every node has.
 const NODE: &[&str] = &[
@@ -54,9 +57,6 @@ const PREPARATION: u32 = 1;
 /// Free space that making an image needs, in MiB.
 const NEEDED_MIB: u64 = 1500;
 
-/// What would be the same on all machines, or is state of the build.
-const REMOVED: &[&str] = &["etc/machine-id", "var/lib/dbus/machine-id", "etc/resolv.conf", "etc/hostname"];
-
 /// Units that only cost a lab machine time.
 const UNWANTED: &[&str] =
     &["etcd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer", "dpkg-db-backup.timer"];
@@ -101,15 +101,56 @@ pub(crate) fn ensure(cache_dir: &Path, recipe: &Recipe<'_>, progress: &mut dyn P
     if image.exists() {
         return Ok(image);
     }
-    preflight::space(cache_dir, NEEDED_MIB)?;
+    needs::space(cache_dir, NEEDED_MIB)?;
     let started = Instant::now();
     progress.step(&format!("build the {} node image (once, about a minute)", suite.as_str()));
     let building = nodes(cache_dir).join(format!(".building-{}", suite.as_str()));
-    debian::make_tree(Tree { suite, variant: "minbase", packages }, &building, progress)?;
+    debian::make_tree(Tree::new(suite, "minbase", packages), &building, progress)?;
     prepare(&building)?;
     std::fs::rename(&building, &image).map_err(LabError::io("rename", &building))?;
     progress.detail(&format!("image ready after {} s", started.elapsed().as_secs()));
     Ok(image)
+}
+
+/// The tree of an image that was built before: a directory as it is, an archive unpacked once.
+pub(crate) fn given(cache_dir: &Path, image: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
+    let image = std::fs::canonicalize(image).map_err(LabError::io("find", image))?;
+    let meta = std::fs::metadata(&image).map_err(LabError::io("read", &image))?;
+    let tree = if meta.is_dir() {
+        image
+    } else {
+        let which = format!("{} {} {:?}", image.display(), meta.len(), meta.modified().ok());
+        let tree = nodes(cache_dir).join(format!("given-{:08x}", crc32c::crc32c(which.as_bytes())));
+        unpack(cache_dir, &image, &tree, progress)?;
+        tree
+    };
+    if tree.join("usr/lib/systemd/systemd").exists() {
+        return Ok(tree);
+    }
+    Err(LabError::Config {
+        what: "image",
+        value: tree.display().to_string(),
+        why: "must be a tree with systemd or an archive of one, as `flota image build --format dir` or `tar` makes it",
+    })
+}
+
+fn unpack(cache_dir: &Path, archive: &Path, tree: &Path, progress: &mut dyn Progress) -> Result<()> {
+    let _lock = files::lock(&nodes(cache_dir).join(".lock"))?;
+    if tree.exists() {
+        return Ok(());
+    }
+    needs::space(cache_dir, NEEDED_MIB)?;
+    progress.step(&format!("unpack {} (once)", archive.display()));
+    let building = tree.with_extension("building");
+    files::remove(&building)?;
+    files::make_dir(&building)?;
+    let mut tar = command("tar", ["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"]);
+    let unpacked = run(tar.arg(archive).arg("--directory").arg(&building));
+    if let Err(error) = unpacked {
+        files::remove(&building)?;
+        return Err(error.into());
+    }
+    std::fs::rename(&building, tree).map_err(LabError::io("rename", &building))
 }
 
 fn nodes(cache_dir: &Path) -> PathBuf {
@@ -117,22 +158,8 @@ fn nodes(cache_dir: &Path) -> PathBuf {
 }
 
 fn prepare(tree: &Path) -> Result<()> {
-    for path in REMOVED {
-        files::remove(&tree.join(path))?;
-    }
-    // Host keys made by the package would be the same in every lab of this host.
-    for name in files::names_in(&tree.join("etc/ssh"))? {
-        if name.starts_with("ssh_host_") {
-            files::remove(&tree.join("etc/ssh").join(name))?;
-        }
-    }
-    let units = tree.join("etc/systemd/system");
-    let wants = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "wants");
-    for target in files::names_in(&units)?.into_iter().filter(wants) {
-        for unit in UNWANTED {
-            files::remove(&units.join(&target).join(unit))?;
-        }
-    }
+    forget_identity(tree)?;
+    remove_wants(tree, UNWANTED)?;
     for (verb, unit) in [
         ("enable", "systemd-networkd.service"),
         // Machines have one static address; waiting for it would only delay the boot.
@@ -147,6 +174,20 @@ fn prepare(tree: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_tree_is_no_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let silent = &mut crate::progress::Silent;
+        let missing = given(&cache, &dir.path().join("absent"), silent).unwrap_err().to_string();
+        assert!(missing.starts_with("can't find "), "{missing}");
+        let empty = given(&cache, dir.path(), silent).unwrap_err().to_string();
+        assert!(empty.contains("must be a tree with systemd"), "{empty}");
+        std::fs::write(dir.path().join("a.tar"), "no archive").unwrap();
+        assert!(given(&cache, &dir.path().join("a.tar"), silent).is_err());
+        assert!(files::names_in(&nodes(&cache)).unwrap().iter().all(|name| name == ".lock"));
+    }
 
     #[test]
     fn the_recipe_names_the_image() {

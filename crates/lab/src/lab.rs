@@ -69,8 +69,11 @@ impl Lab {
         preflight::all(&self.config)
     }
 
-    /// The node image, built at the first call and cached.
+    /// The tree under new machines: the one that was given, or the node image, built at the first call and cached.
     pub fn build_image(&self, progress: &mut dyn Progress) -> Result<PathBuf> {
+        if let Some(given) = &self.config.image {
+            return image::given(&self.config.cache_dir, given, progress);
+        }
         image::ensure(&self.config.cache_dir, &Recipe::of(&self.config), progress)
     }
 
@@ -104,17 +107,17 @@ impl Lab {
     /// Runs a command in a machine on the caller's own terminal.
     pub fn exec<S: AsRef<str>>(&self, machine: &str, argv: &[S]) -> Result<ExitStatus> {
         let mut command = self.command(machine, argv)?;
-        command.status().map_err(|error| run::not_started(&command, error))
+        Ok(command.status().map_err(|error| run::not_started(&command, error))?)
     }
 
     /// Runs a command in a machine without input, and keeps what it writes.
     pub fn exec_captured<S: AsRef<str>>(&self, machine: &str, argv: &[S]) -> Result<Output> {
-        run::output(self.command(machine, argv)?.stdin(Stdio::null()))
+        Ok(run::output(self.command(machine, argv)?.stdin(Stdio::null()))?)
     }
 
     /// The same with a file on its standard input.
     pub fn exec_with_input<S: AsRef<str>>(&self, machine: &str, argv: &[S], input: File) -> Result<Output> {
-        run::output(self.command(machine, argv)?.stdin(input))
+        Ok(run::output(self.command(machine, argv)?.stdin(input))?)
     }
 
     /// The private key that opens every machine: `ssh -i KEY root@ADDRESS`.
@@ -139,7 +142,7 @@ impl Lab {
 
     /// Held by what makes and takes away machines. By the name alone, for bridge and units carry only that.
     pub(crate) fn lock(&self) -> Result<File> {
-        files::lock(Path::new(&format!("/run/lock/flota-lab-{}.lock", self.config.name)))
+        Ok(files::lock(Path::new(&format!("/run/lock/flota-lab-{}.lock", self.config.name)))?)
     }
 
     pub(crate) fn nspawn(&self, machine: &str) -> Nspawn {

@@ -86,7 +86,8 @@ pub(crate) fn damage(lab: &LabName, machine: &str, fault: CableFault) -> Result<
     // Declared, so that there is one to delete.
     let script =
         format!("table bridge {name}\ndelete table bridge {name}\n{}", table(&name, &rules(lab, machine, fault)));
-    run_with_input(&mut command("nft", ["-f", "-"]), &script).map(drop)
+    run_with_input(&mut command("nft", ["-f", "-"]), &script)?;
+    Ok(())
 }
 
 /// Undoes [`damage`]; a whole cable stays whole.
@@ -96,7 +97,7 @@ pub(crate) fn heal(lab: &LabName, machine: &str) -> Result<()> {
 
 /// Whether the machine's cable has a fault.
 pub(crate) fn is_faulty(lab: &LabName, machine: &str) -> Result<bool> {
-    succeeds(&mut command("nft", ["list", "table", "bridge", &lab.nft_table(machine)]))
+    Ok(succeeds(&mut command("nft", ["list", "table", "bridge", &lab.nft_table(machine)]))?)
 }
 
 /// What drops frames, by the side of the bridge where they meet it: those from the machine, and those to it.
@@ -130,7 +131,8 @@ fn tables(lab: &LabName) -> Result<Vec<String>> {
 
 fn delete_table(name: &str) -> Result<()> {
     let script = format!("table bridge {name}\ndelete table bridge {name}\n");
-    run_with_input(&mut command("nft", ["-f", "-"]), &script).map(drop)
+    run_with_input(&mut command("nft", ["-f", "-"]), &script)?;
+    Ok(())
 }
 
 fn exists(interface: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::error::{LabError, Result};
 use crate::host::Init;
 use crate::process::{self, Processes};
 use crate::run;
-use crate::{files, mounts};
+use crate::{files, overlay};
 
 /// Directories of the machine that must be on a real file system: overlays on overlays are refused
 /// by the kernel, and stores want a real fsync. (Host directory, place in the machine.)
@@ -83,7 +83,7 @@ impl Nspawn {
         for (name, _) in &REAL_DIRECTORIES[..real] {
             files::make_dir(&self.dir.join(name))?;
         }
-        mounts::mount_overlay(image, &upper, &work, &root)
+        overlay::mount(image, &upper, &work, &root)
     }
 
     /// Its processes; none when it does not run.
@@ -94,7 +94,7 @@ impl Nspawn {
     /// Boots it, detached from the caller; returns at once.
     pub(crate) fn boot(&self) -> Result<()> {
         match self.init {
-            Init::Systemd => run::run(&mut self.transient_service()).map(drop),
+            Init::Systemd => Ok(run::run(&mut self.transient_service()).map(drop)?),
             Init::Other => {
                 let cgroup = self.cgroup()?;
                 cgroup.kill()?;
@@ -104,7 +104,8 @@ impl Nspawn {
                 let errors = log.try_clone().map_err(LabError::io("open", &console))?;
                 let mut command = self.detached(&cgroup);
                 command.stdout(log).stderr(errors);
-                run::run(&mut command).map(drop)
+                run::run(&mut command)?;
+                Ok(())
             }
         }
     }

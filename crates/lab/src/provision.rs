@@ -62,7 +62,8 @@ fn add_group(root: &Path) -> Result<()> {
     if groups.lines().any(|line| line.starts_with("flota:")) {
         return Ok(());
     }
-    files::write(&path, format!("{groups}{GROUP}").as_bytes(), 0o644).map(drop)
+    files::write(&path, format!("{groups}{GROUP}").as_bytes(), 0o644)?;
+    Ok(())
 }
 
 fn write_all(root: &Path, all: &[MachineFile]) -> Result<bool> {

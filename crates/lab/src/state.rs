@@ -78,7 +78,8 @@ impl LabState {
         let path = file(lab_dir);
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| LabError::io("write", &path)(std::io::Error::from(error)))?;
-        files::write(&path, text.as_bytes(), 0o644).map(drop)
+        files::write(&path, text.as_bytes(), 0o644)?;
+        Ok(())
     }
 
     /// Adds machines up to `count`, each on `image`, which has `base` in it; whether there are new ones.

@@ -4,8 +4,9 @@
 //! other, no units. Commands run on the machines as people type them. A test fails by panicking, its helpers too, and
 //! the logs of all machines are printed then.
 //!
-//! There are four test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd,
-//! `ansible` on machines of stock Debian ([`Stock`]), and `package` on one of each Debian that the package is installed on.
+//! There are five test programs: `it` on three machines with the embedded store, `faults` on five with a real etcd,
+//! `ansible` on machines of stock Debian ([`Stock`]), `package` on one of each Debian that the package is installed on, and
+//! `image`, which builds images and boots them.
 //!
 //! `FLOTA_BIN` names the program under test (else cargo builds it); `FLOTA_E2E_KEEP=1` leaves the lab (`e2e`, `e2e5`, `e2edeb`, `ansible`)
 //! running after the last test, for a look by hand; `FLOTA_E2E_FULL=1` runs faults in their full length.
@@ -33,6 +34,7 @@ pub use cluster::{Cluster, InUse, cluster, five};
 pub use length::{full_length, in_full_or};
 pub use node::Node;
 pub use page::page;
+pub use program::flota;
 pub use ran::Ran;
 pub use stock::{Stock, StockMachine};
 pub use wait::{eventually, holds_for};

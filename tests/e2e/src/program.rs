@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// `$FLOTA_BIN`, or the one that cargo builds from this workspace.
-pub(crate) fn flota() -> PathBuf {
+pub fn flota() -> PathBuf {
     if let Some(path) = std::env::var_os("FLOTA_BIN") {
         return path.into();
     }

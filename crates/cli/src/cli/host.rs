@@ -92,6 +92,9 @@ pub struct LabUpArgs {
     /// Debian of new machines: bookworm, trixie, forky or sid
     #[arg(long, value_name = "SUITE", default_value = "trixie")]
     pub suite: String,
+    /// Boot new machines from this instead: the tree or archive that `flota image build --format dir` or `tar` made
+    #[arg(long, value_name = "PATH", conflicts_with = "suite")]
+    pub image: Option<PathBuf>,
     /// What keeps the state of a new lab's cluster: embedded (in the daemon of m1) or etcd (Debian's, on m1 to m3)
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use flota_etcd::chain;
-use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Progress};
+use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Progress, Suite};
 use serde::Serialize;
 
 use crate::{
@@ -84,8 +84,9 @@ fn up(printer: &mut Printer<'_>, arguments: &LabUpArgs) -> Result<Exit, Failure>
     let config = LabConfig {
         name: arguments.name.lab.parse().map_err(failure)?,
         subnet: arguments.subnet.parse().map_err(failure)?,
-        suite: arguments.suite.parse().map_err(failure)?,
+        suite: arguments.suite.parse::<Suite>().map_err(LabError::from).map_err(failure)?,
         machines: arguments.machines,
+        image: arguments.image.clone(),
         store: arguments.store.parse().map_err(failure)?,
         binary: Some(own),
         ..LabConfig::default()

@@ -15,7 +15,7 @@ use flota_registry::{Door, Entry, JoinToken, Key, TokenId, keys, put_token, revo
 use super::Api;
 use super::error::{ApiError, method_not_allowed};
 use super::extract::{Body, Name};
-use crate::join::{Refusal, Secret, Token, from_hex};
+use crate::join::{JoinError, Refusal, Secret, Token, from_hex};
 
 /// How long a token may let machines in, in seconds: a minute to a week.
 const TTL_SECONDS: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 60 * 60;
@@ -41,6 +41,11 @@ impl From<Refusal> for ApiError {
         let status = match &refusal {
             Refusal::Token(_) => StatusCode::BAD_REQUEST,
             Refusal::Disk(_) | Refusal::Membership(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            // These pass: who asks again later may get in.
+            Refusal::Store { .. }
+            | Refusal::Enter(JoinError::Unreachable { .. } | JoinError::Timeout { .. } | JoinError::Clock { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::CONFLICT,
         };
         ApiError::new(status, refusal.told())

@@ -18,6 +18,7 @@ mod wire;
 
 pub use adopt::adopt;
 pub use door::{Door, announce};
+pub use enter::JoinError;
 pub use joiner::{Joiner, Refusal};
 pub use token::{Secret, Token};
 pub(crate) use token::{from_hex, hex};

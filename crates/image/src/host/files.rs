@@ -5,25 +5,25 @@ use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::error::{LabError, Result};
-use crate::mounts;
+use super::error::{HostError, Result};
+use super::mounts;
 
 /// Makes a directory and its parents.
-pub(crate) fn make_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(LabError::io("make", path))
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(HostError::io("make", path))
 }
 
 /// Reads a text file; none when it is not there.
-pub(crate) fn read_optional(path: &Path) -> Result<Option<String>> {
+pub fn read_optional(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LabError::io("read", path)(error)),
+        Err(error) => Err(HostError::io("read", path)(error)),
     }
 }
 
 /// Writes a file whole (the old one or the new one, never a part) unless it already is like that; whether it changed.
-pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
+pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
@@ -38,15 +38,15 @@ pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().map_err(LabError::io("write", path))?;
+    write().map_err(HostError::io("write", path))?;
     Ok(true)
 }
 
 /// Copies a program over another unless size and time say it is the same; whether it changed.
 /// The old file stays intact for processes that run it.
-pub(crate) fn copy_program(from: &Path, to: &Path) -> Result<bool> {
-    let source = fs::metadata(from).map_err(LabError::io("read", from))?;
-    let modified = source.modified().map_err(LabError::io("read", from))?;
+pub fn copy_program(from: &Path, to: &Path) -> Result<bool> {
+    let source = fs::metadata(from).map_err(HostError::io("read", from))?;
+    let modified = source.modified().map_err(HostError::io("read", from))?;
     if let Ok(target) = fs::metadata(to)
         && target.len() == source.len()
         && target.modified().is_ok_and(|time| time == modified)
@@ -60,24 +60,24 @@ pub(crate) fn copy_program(from: &Path, to: &Path) -> Result<bool> {
         File::options().write(true).open(&temporary)?.set_modified(modified)?;
         fs::rename(&temporary, to)
     };
-    copy().map_err(LabError::io("write", to))?;
+    copy().map_err(HostError::io("write", to))?;
     Ok(true)
 }
 
 /// Makes a symbolic link unless something is there.
-pub(crate) fn link(target: &str, path: &Path) -> Result<()> {
+pub fn link(target: &str, path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         make_dir(parent)?;
     }
     match symlink(target, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(LabError::io("link", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(HostError::io("link", path)(error)),
         _ => Ok(()),
     }
 }
 
 /// Removes a file, link or directory tree; nothing there is fine. What is mounted in it is unmounted first,
 /// so that a removal never reaches into another file system.
-pub(crate) fn remove(path: &Path) -> Result<()> {
+pub fn remove(path: &Path) -> Result<()> {
     mounts::unmount_under(path)?;
     let result = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
@@ -85,17 +85,17 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         Err(error) => Err(error),
     };
     match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LabError::io("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HostError::io("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
 /// The names in a directory, sorted; none when it is not there.
-pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
+pub fn names_in(path: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(LabError::io("read", path)(error)),
+        Err(error) => return Err(HostError::io("read", path)(error)),
     };
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -104,12 +104,12 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
 }
 
 /// Waits for the exclusive lock at `path`; it lasts as long as the returned file.
-pub(crate) fn lock(path: &Path) -> Result<File> {
+pub fn lock(path: &Path) -> Result<File> {
     if let Some(parent) = path.parent() {
         make_dir(parent)?;
     }
-    let file = File::create(path).map_err(LabError::io("open", path))?;
-    file.lock().map_err(LabError::io("lock", path))?;
+    let file = File::create(path).map_err(HostError::io("open", path))?;
+    file.lock().map_err(HostError::io("lock", path))?;
     Ok(file)
 }
 

@@ -1,15 +1,13 @@
 //! Debian trees from the host's own mirror, made by mmdebstrap.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::config::Suite;
-use crate::error::{LabError, Result};
-use crate::files;
-use crate::progress::Progress;
-use crate::run;
+use crate::host::{HostError, Progress, Result, files, run};
+use crate::suite::Suite;
 
 /// Where packages come from when the host does not say.
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
@@ -17,17 +15,35 @@ const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 /// How much of what mmdebstrap wrote an error keeps, in lines.
 const MAX_KEPT_LINES: usize = 12;
 
+/// How long a mirror may be silent, in seconds; apt itself would wait minutes.
+const SILENCE_SECONDS: u32 = 20;
+
 /// What mmdebstrap shall do.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tree<'a> {
-    pub(crate) suite: Suite,
+pub struct Tree<'a> {
+    /// Debian's release.
+    pub suite: Suite,
     /// mmdebstrap's variant: `minbase` installs a small system, `extract` only unpacks packages.
-    pub(crate) variant: &'a str,
-    pub(crate) packages: &'a [&'a str],
+    pub variant: &'a str,
+    /// Packages beside those of the variant.
+    pub packages: &'a [&'a str],
+    /// Where packages come from: an address, or lines as in `sources.list`; empty: the host's own mirror.
+    pub sources: &'a [String],
+    /// Further options of mmdebstrap, such as hooks.
+    pub options: &'a [String],
+    /// Further variables of its environment.
+    pub environment: &'a [(&'a str, String)],
 }
 
-/// Documentation that no machine of a lab reads.
-const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"];
+impl<'a> Tree<'a> {
+    /// A tree from the host's own mirror.
+    pub fn new(suite: Suite, variant: &'a str, packages: &'a [&'a str]) -> Self {
+        Self { suite, variant, packages, sources: &[], options: &[], environment: &[] }
+    }
+}
+
+/// Documentation that nobody reads on a node.
+pub(crate) const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"];
 
 /// mmdebstrap in its own mount and process namespaces, which end with us even at SIGKILL: nothing is left mounted in
 /// the tree, and nobody writes into it when the next run begins anew.
@@ -35,8 +51,8 @@ const CONFINED: [&str; 8] =
     ["--pdeathsig=KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// Makes the tree at `target` anew, whatever an interrupted run left there.
-pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progress) -> Result<()> {
-    let mirror = mirror()?;
+pub fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progress) -> Result<()> {
+    let sources = if tree.sources.is_empty() { vec![mirror()?] } else { tree.sources.to_vec() };
     let scratch = target.with_extension("tmp");
     for path in [target, &scratch] {
         files::remove(path)?;
@@ -46,15 +62,26 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
     command.args(["mmdebstrap", "--mode=root"]);
     command.args(["--format=directory", &format!("--variant={}", tree.variant)]);
     command.args(["--aptopt=Acquire::Retries \"3\"", "--dpkgopt=force-unsafe-io"]);
+    command.arg(format!("--aptopt=Acquire::http::Timeout \"{SILENCE_SECONDS}\""));
     command.args(apt_checks().lines().map(|line| format!("--aptopt={line}")));
     command.args(EXCLUDED.map(|path| format!("--dpkgopt=path-exclude={path}")));
+    command.args(tree.options);
     command.arg(format!("--include={}", tree.packages.join(",")));
-    command.arg(tree.suite.as_str()).arg(target).arg(&mirror);
-    command.env("LC_ALL", "C.UTF-8").env("TMPDIR", &scratch).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| run::not_started(&command, error))?;
-    let mut kept = std::collections::VecDeque::new();
-    for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
-        let line = line.map_err(LabError::io("read", "mmdebstrap"))?;
+    command.arg(tree.suite.as_str()).arg(target).args(&sources);
+    command.env("LC_ALL", "C.UTF-8").env("TMPDIR", &scratch).envs(tree.environment.iter().cloned());
+    let result = follow(&mut command, progress);
+    files::remove(&scratch)?;
+    result.map_err(|error| without_mirror(error, &sources))
+}
+
+/// Runs mmdebstrap, telling what it tells.
+fn follow(command: &mut Command, progress: &mut dyn Progress) -> Result<()> {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| run::not_started(command, error))?;
+    let mut kept = VecDeque::new();
+    for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')) {
+        let line = line.map_err(HostError::io("read", "mmdebstrap"))?;
+        let line = String::from_utf8_lossy(&line).into_owned();
         if let Some(told) = line.strip_prefix("I: ") {
             progress.detail(told);
         }
@@ -63,8 +90,7 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
         }
         kept.push_back(line);
     }
-    let status = child.wait().map_err(LabError::io("wait for", "mmdebstrap"))?;
-    files::remove(&scratch)?;
+    let status = child.wait().map_err(HostError::io("wait for", "mmdebstrap"))?;
     if status.success() {
         return Ok(());
     }
@@ -72,7 +98,28 @@ pub(crate) fn make_tree(tree: Tree<'_>, target: &Path, progress: &mut dyn Progre
         let _ = write!(text, "\n  {line}");
         text
     });
-    Err(LabError::Command { command: run::show(&command), status, output })
+    Err(HostError::Command { command: run::show(command), status, output })
+}
+
+/// A mirror that does not answer is worth an error of its own: what mmdebstrap says of it fills a page.
+fn without_mirror(error: HostError, sources: &[String]) -> HostError {
+    let HostError::Command { output, .. } = &error else { return error };
+    let signs = [
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Could not connect",
+        "Cannot initiate",
+        "Unable to connect",
+        "Connection failed",
+        "connection timed out",
+        "does not have a Release file",
+        "404  Not Found",
+    ];
+    let said = output.lines().find(|line| signs.iter().any(|sign| line.contains(sign)));
+    match said {
+        Some(said) => HostError::Mirror { sources: sources.join(", "), said: said.trim().to_owned() },
+        None => error,
+    }
 }
 
 /// How the host's apt judges the age of what a mirror says, as lines of apt.conf: packages come from the host's own mirror,
@@ -88,7 +135,7 @@ pub fn apt_checks() -> String {
 }
 
 /// The host's own mirror when the host is Debian, else Debian's.
-pub(crate) fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     let release = files::read_optional(Path::new("/etc/os-release"))?.unwrap_or_default();
     if !release.lines().any(|line| line == "ID=debian") {
         return Ok(DEFAULT_MIRROR.to_owned());
@@ -117,9 +164,31 @@ fn is_main_archive(uri: &str) -> bool {
     schemes.iter().any(|scheme| uri.starts_with(scheme)) && !uri.contains("security")
 }
 
+/// The host's own mirror of the security archive when the host is Debian, else Debian's.
+pub(crate) fn security_mirror() -> Result<String> {
+    let modern = files::read_optional(Path::new("/etc/apt/sources.list.d/debian.sources"))?.unwrap_or_default();
+    let mut uris = modern.lines().filter_map(|line| line.strip_prefix("URIs:")).flat_map(str::split_whitespace);
+    let found = uris.find(|uri| uri.starts_with("http") && uri.contains("security"));
+    Ok(found.unwrap_or("http://security.debian.org/debian-security").to_owned())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
+
+    #[test]
+    fn a_mirror_that_is_away_is_told_in_one_line() {
+        let output = "\n  Ign:1 http://no.example trixie InRelease\n  W: Failed to fetch http://no.example/x  Could not resolve 'no.example'\n  E: mmdebstrap failed to run";
+        let status = std::process::ExitStatus::from_raw(256);
+        let error = HostError::Command { command: "mmdebstrap".into(), status, output: output.into() };
+        let text = without_mirror(error, &["http://no.example".to_owned()]).to_string();
+        assert_eq!(
+            text,
+            "can't build from http://no.example: W: Failed to fetch http://no.example/x  Could not resolve 'no.example'"
+        );
+    }
 
     #[test]
     fn the_mirror_is_the_hosts_own() {

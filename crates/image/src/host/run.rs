@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
 
-use crate::error::{LabError, Missing, Result};
+use super::error::{HostError, Missing, Result};
 
 /// How much of a command line and of its output an error shows, in characters.
 const MAX_SHOWN: usize = 600;
 
-/// Every program of the host that a lab calls, and its Debian package.
-pub(crate) const TOOLS: &[Missing] = &[
+/// Programs of the host and their Debian packages: all that a lab calls.
+pub const TOOLS: &[Missing] = &[
     Missing { tool: "systemd-nspawn", package: "systemd-container" },
     Missing { tool: "systemctl", package: "systemd" },
     Missing { tool: "mmdebstrap", package: "mmdebstrap" },
@@ -24,21 +24,34 @@ pub(crate) const TOOLS: &[Missing] = &[
     Missing { tool: "tar", package: "tar" },
 ];
 
+/// What making an image of a disk takes beside that.
+pub const DISK_TOOLS: &[Missing] = &[
+    Missing { tool: "mke2fs", package: "e2fsprogs" },
+    Missing { tool: "mkfs.vfat", package: "dosfstools" },
+    Missing { tool: "mcopy", package: "mtools" },
+    Missing { tool: "mmd", package: "mtools" },
+    Missing { tool: "sfdisk", package: "fdisk" },
+    Missing { tool: "grub-mkimage", package: "grub-common" },
+];
+
+/// What the format qcow2 takes beside that.
+pub const QCOW2_TOOLS: &[Missing] = &[Missing { tool: "qemu-img", package: "qemu-utils" }];
+
 /// A command that reads nothing.
-pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Command {
+pub fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
     command
 }
 
 /// Runs it; its standard output when it succeeded.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     check(command, output)
 }
 
 /// Runs it with `input` on its standard input; its standard output when it succeeded.
-pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
+pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(command, error))?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -50,38 +63,38 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<Strin
 }
 
 /// Whether it succeeds; what it writes is of no interest.
-pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
+pub fn succeeds(command: &mut Command) -> Result<bool> {
     Ok(output(command)?.status.success())
 }
 
 /// Runs it, whatever its exit status.
-pub(crate) fn output(command: &mut Command) -> Result<Output> {
+pub fn output(command: &mut Command) -> Result<Output> {
     command.output().map_err(|error| not_started(command, error))
 }
 
 /// Its standard output, or the error that tells what it wrote.
-pub(crate) fn check(command: &Command, output: Output) -> Result<String> {
+pub fn check(command: &Command, output: Output) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said = if stderr.trim().is_empty() { stdout.as_str() } else { &stderr };
-    Err(LabError::Command { command: show(command), status: output.status, output: tail(said.trim()).to_owned() })
+    Err(HostError::Command { command: show(command), status: output.status, output: tail(said.trim()).to_owned() })
 }
 
 /// The error of a program that could not be started: when it is not there, with its package.
-pub(crate) fn not_started(command: &Command, error: io::Error) -> LabError {
+pub fn not_started(command: &Command, error: io::Error) -> HostError {
     let program = command.get_program();
-    let known = TOOLS.iter().find(|missing| program == OsStr::new(missing.tool));
+    let known = TOOLS.iter().chain(DISK_TOOLS).chain(QCOW2_TOOLS).find(|missing| program == OsStr::new(missing.tool));
     match known {
-        Some(missing) if error.kind() == io::ErrorKind::NotFound => LabError::MissingTools(vec![*missing]),
-        _ => LabError::Io { action: "run", path: program.into(), source: error },
+        Some(missing) if error.kind() == io::ErrorKind::NotFound => HostError::MissingTools(vec![*missing]),
+        _ => HostError::Io { action: "run", path: program.into(), source: error },
     }
 }
 
 /// The command line for people, shortened.
-pub(crate) fn show(command: &Command) -> String {
+pub fn show(command: &Command) -> String {
     let mut text = command.get_program().to_string_lossy().into_owned();
     for arg in command.get_args() {
         text.push(' ');
