@@ -180,7 +180,9 @@ fn complete(tree: &Path, recipe: &ContainerRecipe) -> Result<()> {
     let tmp = tree.join("tmp");
     fs::set_permissions(&tmp, Permissions::from_mode(0o1777)).map_err(LabError::io("set the mode of", &tmp))?;
     for dir in ["bin", "sbin", "lib"] {
-        files::make_dir(&tree.join("usr").join(dir))?;
+        let merged = tree.join("usr").join(dir);
+        files::make_dir(&merged)?;
+        merge(&tree.join(dir), &merged)?;
         files::link(&format!("usr/{dir}"), &tree.join(dir))?;
     }
     for (path, mode, content) in &recipe.files {
@@ -188,6 +190,17 @@ fn complete(tree: &Path, recipe: &ContainerRecipe) -> Result<()> {
     }
     for (path, target) in &recipe.links {
         files::link(target, &tree.join(path.trim_start_matches('/')))?;
+    }
+    Ok(())
+}
+
+/// Bookworm's packages still have files outside of /usr, and its merge is not part of what is unpacked.
+fn merge(from: &Path, into: &Path) -> Result<()> {
+    if fs::symlink_metadata(from).is_ok_and(|found| found.is_dir()) {
+        for name in files::names_in(from)? {
+            fs::rename(from.join(&name), into.join(&name)).map_err(LabError::io("move", from.join(&name)))?;
+        }
+        files::remove(from)?;
     }
     Ok(())
 }
@@ -204,6 +217,16 @@ mod tests {
         assert_eq!(web.hash(Suite::Trixie), ContainerRecipe::web().hash(Suite::Trixie));
         assert_ne!(web.hash(Suite::Trixie), other.hash(Suite::Trixie));
         assert_ne!(web.hash(Suite::Trixie), web.hash(Suite::Sid));
+    }
+
+    #[test]
+    fn what_bookworm_has_outside_of_usr_is_merged() {
+        let tree = tempfile::tempdir().unwrap();
+        let tree = tree.path();
+        files::write(&tree.join("bin/busybox"), b"", 0o755).unwrap();
+        complete(tree, &ContainerRecipe::web()).unwrap();
+        assert!(tree.join("usr/bin/busybox").is_file() && tree.join("usr/bin/httpd").exists());
+        assert_eq!(fs::read_link(tree.join("bin")).unwrap(), Path::new("usr/bin"));
     }
 
     #[test]
