@@ -48,7 +48,7 @@ fn what_cannot_be_built_is_told_and_leaves_nothing_behind() {
     let dir = dir.path();
     check(dir, &["--suite", "woody"], 2, "suite `woody`: must be bookworm, trixie, forky or sid");
     check(dir, &["--format", "iso"], 2, "format `iso`: must be qcow2, raw, tar or dir");
-    check(dir, &["--flota", "/etc/hostname"], 1, "must be a Debian package or the program");
+    check(dir, &["--flota", "/etc/hostname"], 2, "must be a Debian package or the program");
     check(dir, &["--format", "tar", "--output", "no/such/dir.tar"], 1, "no/such");
 
     fs::write(dir.join("broken.toml"), "hostname = \"n\"\npakages = []\nsize = \"1\"\n").unwrap();
