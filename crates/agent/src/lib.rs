@@ -13,9 +13,11 @@
 //!
 //! [`trust`] judges the store before any of its words gets here.
 //!
-//! [`registrations`] is a second, smaller mind beside it: keys in the store that live as long as a unit does.
+//! [`registrations`] is a second, smaller mind beside it: keys in the store that live as long as a unit does. [`conf`] is a third:
+//! what confd tells of this machine's configuration files.
 
 mod agent;
+pub mod conf;
 mod event;
 pub mod fence;
 mod held;

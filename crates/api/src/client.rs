@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     ErrorBody,
+    conf::{ConfList, ConfMachine, ConfSource},
     endpoint::Endpoint,
     machines::{CordonRequest, LeaveRequest, LeaveStatus, MachineDetail, MachineInfo, MachineList},
     native::{Explanation, Health},
@@ -287,6 +288,16 @@ impl Client {
     /// The keys that units of the daemon's machine have registered.
     pub async fn registrations(&self) -> Result<Vec<RegistrationState>, ClientError> {
         Ok(self.get::<RegistrationList>(paths::REGISTRATIONS).await?.registrations)
+    }
+
+    /// The configuration files that confd keeps, on all machines that tell of some.
+    pub async fn conf(&self) -> Result<Vec<ConfMachine>, ClientError> {
+        Ok(self.get::<ConfList>(paths::CONF).await?.machines)
+    }
+
+    /// Tells the daemon of this machine how files are that the calling process keeps.
+    pub async fn tell_conf(&self, told: &ConfSource) -> Result<(), ClientError> {
+        self.request(Method::PUT, paths::CONF, Some(told), Condition::None).await.map(drop)
     }
 
     async fn pages<P: DeserializeOwned, T>(

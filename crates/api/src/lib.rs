@@ -4,6 +4,7 @@
 //! Invariant: no server framework here, and nothing that decides; both sides import this crate.
 
 pub mod client;
+pub mod conf;
 pub mod discovery;
 pub mod endpoint;
 pub mod error;

@@ -54,6 +54,9 @@ pub const TOKEN_ROUTE: &str = "/v1/tokens/{name}";
 /// The keys that units of this machine have registered (GET, PUT, DELETE), Flota's own; absolute.
 pub const REGISTRATIONS: &str = "/v1/registrations";
 
+/// The configuration files that confd keeps on all machines (GET), and what one of this machine tells (PUT), Flota's own; absolute.
+pub const CONF: &str = "/v1/conf";
+
 /// Query parameter that continues a list.
 pub const QUERY_PAGE: &str = "nextPageToken";
 /// Query parameter of [`EVENTS`]: the revision after which to begin.

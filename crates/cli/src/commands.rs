@@ -38,7 +38,7 @@ mod why;
 mod withdraw;
 
 use crate::{
-    cli::{FirstbootVerb, StoreVerb, Verb},
+    cli::{ConfVerb, FirstbootVerb, StoreVerb, Verb},
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -71,11 +71,14 @@ pub async fn run(context: &mut Context<'_, '_>, verb: Verb) -> Result<Exit, Fail
         Verb::Firstboot(FirstbootVerb::Join) => firstboot::join(context).await,
         Verb::Token(verb) => token::run(context, verb).await,
         Verb::Store(StoreVerb::Accept(arguments)) => store_accept::run(context, &arguments).await,
+        Verb::Conf(verb) => match *verb {
+            ConfVerb::Status(arguments) => conf::cluster::run(context, &arguments).await,
+            _ => Ok(Exit::SUCCESS),
+        },
         // `run::run_with` takes these before there is a context.
         Verb::Daemon(_)
         | Verb::Doctor(_)
         | Verb::Kv(_)
-        | Verb::Conf(_)
         | Verb::Store(_)
         | Verb::Lab(_)
         | Verb::Completion(_)

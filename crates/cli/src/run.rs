@@ -255,7 +255,9 @@ fn dispatch(
         }
         Verb::Firstboot(FirstbootVerb::Apply(arguments)) => return commands::firstboot::apply(printer, &arguments),
         Verb::Firstboot(FirstbootVerb::Check(arguments)) => return commands::firstboot::show(printer, &arguments),
-        Verb::Conf(verb) => return runtime()?.block_on(commands::conf::run(printer, *verb, variable)),
+        Verb::Conf(verb) if !verb.asks_daemon() => {
+            return runtime()?.block_on(commands::conf::run(printer, *verb, variable));
+        }
         Verb::Store(StoreVerb::Backup(arguments)) => {
             return runtime()?.block_on(commands::store::backup(printer, arguments, variable));
         }

@@ -34,6 +34,7 @@ use crate::leave::{self, Departure, Desk, when_removed};
 use crate::peer::Responder;
 use crate::session::{LinkWatch, MAX_GOODBYE, Session, machine_goes_down};
 use crate::tasks::agent::{AgentTask, boot};
+use crate::tasks::conf::{ConfHandle, ConfTask};
 use crate::tasks::engine::EngineTask;
 use crate::tasks::guard::Guard;
 use crate::tasks::mover::MoverTask;
@@ -300,6 +301,9 @@ async fn spawn_tasks(
         RegistrationsTask { link: link_watch.clone(), clock, file, boot_id: boot_id.clone(), connect: system_bus() };
     tasks.spawn(task.run(requests, shutdown.clone()));
 
+    let (conf, told) = ConfHandle::new();
+    tasks.spawn(ConfTask::new(me.clone(), link_watch.clone(), config.runtime_dir()).run(told, shutdown.clone()));
+
     if let Some(listen) = config.peer.listen(&address) {
         let responder = Responder { me: me.clone(), boot_id: boot_id.clone(), client: peer_client };
         tasks.spawn(responder.run(listen, shutdown.clone()));
@@ -314,7 +318,7 @@ async fn spawn_tasks(
     let trust = http::Trust { client: api_client, distrust: distrust_watch, held: held_watch };
     let api =
         http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, trust, shutdown.clone());
-    let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data)).with_desk(desk);
+    let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data)).with_desk(desk).with_conf(conf);
     tasks.spawn(http::serve(api, listeners));
     Ok((for_others, session))
 }

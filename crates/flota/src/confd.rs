@@ -16,6 +16,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::reporter::Reporter;
+
 /// Something failed.
 const FAILED: u8 = 1;
 /// Says that a process is not the first one of its container, although it may have been told to be.
@@ -53,7 +55,17 @@ pub fn run(start: ConfStart) -> ExitCode {
 }
 
 /// Keeps files until it is told to end; reads everything again as often as it is told to.
-async fn keep(start: &ConfStart, mut settings: Settings) -> u8 {
+async fn keep(start: &ConfStart, settings: Settings) -> u8 {
+    // Who is done at once has nothing to tell.
+    let reporter = (!settings.onetime && !settings.noop).then(|| Reporter::start(&settings.confdir));
+    let code = keep_told(start, settings, reporter.as_ref()).await;
+    if let Some(reporter) = reporter {
+        reporter.end().await;
+    }
+    code
+}
+
+async fn keep_told(start: &ConfStart, mut settings: Settings, reporter: Option<&Reporter>) -> u8 {
     loop {
         let session = Session {
             journal: journal(&settings),
@@ -61,6 +73,7 @@ async fn keep(start: &ConfStart, mut settings: Settings) -> u8 {
             settings,
             restarts_child: false,
             without_reloads: false,
+            listener: reporter.map(|reporter| reporter.news.clone()),
         };
         match live(&session).await {
             Ok(Ended::Done | Ended::Stopped) => return 0,

@@ -3,6 +3,7 @@
 //! Also answers to the names `fleetctl`, `confd`, and `etcd` for the store.
 
 mod confd;
+mod reporter;
 mod store;
 
 use std::ffi::OsString;

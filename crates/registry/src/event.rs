@@ -167,7 +167,7 @@ impl Before {
                     | Key::Token(_),
                 )
                 | None => {}
-                Some(Key::StoreTarget | Key::StoreHold | Key::Mover(_)) => {}
+                Some(Key::StoreTarget | Key::StoreHold | Key::Mover(_) | Key::Conf(_)) => {}
             }
         }
         before

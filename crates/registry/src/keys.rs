@@ -30,7 +30,8 @@ pub const REPORTS: &str = "/flota/v1/reports/";
 pub const STORE: &str = "/flota/v1/store/";
 /// The prefix of what machines say to that.
 pub const MOVERS: &str = "/flota/v1/movers/";
-
+/// The prefix of what machines say of the configuration files that confd keeps on them.
+pub const CONF: &str = "/flota/v1/conf/";
 /// The prefix of all tokens that let machines join.
 pub const TOKENS: &str = "/flota/v1/tokens/";
 
@@ -69,6 +70,8 @@ pub enum Key {
     StoreHold,
     /// What a machine says to a move, for as long as its lease lives. Writer: that machine.
     Mover(MachineId),
+    /// How a machine's configuration files are, for as long as its lease lives. Writer: that machine.
+    Conf(MachineId),
 }
 
 impl Key {
@@ -83,6 +86,7 @@ impl Key {
             None => None,
             Some(("store", "target")) => Some(Key::StoreTarget),
             Some(("store", "hold")) => Some(Key::StoreHold),
+            Some(("conf", id)) => id.parse().ok().map(Key::Conf),
             Some(("movers", id)) => id.parse().ok().map(Key::Mover),
             Some(("files", id)) => id.parse().ok().map(Key::File),
             Some(("tokens", id)) => id.parse().ok().map(Key::Token),
@@ -117,6 +121,7 @@ impl fmt::Display for Key {
             Key::StoreTarget => write!(f, "{STORE}target"),
             Key::StoreHold => write!(f, "{STORE}hold"),
             Key::Mover(id) => write!(f, "{MOVERS}{id}"),
+            Key::Conf(id) => write!(f, "{CONF}{id}"),
         }
     }
 }
@@ -144,7 +149,8 @@ mod tests {
             Key::Report(machine.clone()),
             Key::StoreTarget,
             Key::StoreHold,
-            Key::Mover(machine),
+            Key::Mover(machine.clone()),
+            Key::Conf(machine),
         ];
         for key in keys {
             let text = key.to_string();

@@ -7,6 +7,7 @@
 //! Invariant: a value that cannot be decoded is never taken for an absent one ([`ClusterSnapshot::is_unreadable`]).
 
 pub mod codec;
+mod conf;
 mod event;
 mod join;
 pub mod keys;
@@ -19,6 +20,7 @@ mod store_move;
 mod txn;
 
 pub use codec::CodecError;
+pub use conf::{ConfGroup, ConfReport, ConfState};
 pub use event::{ClusterEvent, MachineChange, MachineView, ScheduleChange};
 pub use join::{Door, JoinToken, TokenId, TokenIdError};
 pub use keys::Key;
@@ -36,6 +38,6 @@ pub use store_move::{
 pub use txn::{
     Compare, Fence, LeaseId, Leftovers, MAX_OPS_PER_TXN, MAX_TXN_BYTES, MetadataWrite, Op, ScheduleWrite, Txn,
     accept_store, campaign, collect_files, commit_schedules, create_cluster, destroy_unit, forget_machine,
-    leave_cluster, open_door, publish_report, put_back_schedule, put_cordon, put_leader_notes, put_machine, put_member,
-    put_metadata, put_token, put_unit, remove_cordon, revoke_token, withdraw_units,
+    leave_cluster, open_door, publish_conf, publish_report, put_back_schedule, put_cordon, put_leader_notes,
+    put_machine, put_member, put_metadata, put_token, put_unit, remove_cordon, revoke_token, withdraw_units,
 };

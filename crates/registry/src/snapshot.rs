@@ -219,6 +219,8 @@ impl ClusterSnapshot {
             }
             // Of a move to another store; each machine reads them by itself.
             Key::StoreTarget | Key::StoreHold | Key::Mover(_) => {}
+            // For people; whoever asks is told what is in the store.
+            Key::Conf(_) => {}
         }
         Ok(())
     }
@@ -241,7 +243,7 @@ impl ClusterSnapshot {
             Key::Metadata(id) => drop(self.metadata.remove(&id)),
             Key::Schedule(id) => drop(self.schedules.remove(&id)),
             Key::Report(id) => drop(self.reports.remove(&id)),
-            Key::StoreTarget | Key::StoreHold | Key::Mover(_) => {}
+            Key::StoreTarget | Key::StoreHold | Key::Mover(_) | Key::Conf(_) => {}
         }
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::encode;
 use crate::snapshot::FileText;
 use crate::{
-    Cluster, Cordon, DesiredState, DesiredUnit, Door, JoinToken, Key, Leader, LeaderNotes, Machine, MachineId, Member,
-    MetadataOverlay, Report, Schedule, TokenId,
+    Cluster, ConfReport, Cordon, DesiredState, DesiredUnit, Door, JoinToken, Key, Leader, LeaderNotes, Machine,
+    MachineId, Member, MetadataOverlay, Report, Schedule, TokenId,
 };
 
 /// Most writes in one transaction. etcd's own default limit is 128 per branch, compares counted apart.
@@ -236,12 +236,22 @@ pub fn withdraw_units(units: &[(UnitName, UnitHash, i64)]) -> Txn {
 /// Takes a machine's own leave: it is removed by its own word, and does not live any more. What else the store knows of
 /// it is for the leader to forget.
 pub fn leave_cluster(id: &MachineId, cordon: &Cordon, seen: Option<i64>) -> Txn {
-    put_cordon(id, cordon, seen).delete(&Key::Report(id.clone())).delete(&Key::Machine(id.clone()))
+    let own = [Key::Report, Key::Machine, Key::Conf].map(|key| key(id.clone()));
+    own.iter().fold(put_cordon(id, cordon, seen), Txn::delete)
 }
 
 /// Publishes a machine's report for as long as `lease` lives.
 pub fn publish_report(id: &MachineId, report: &Report, lease: LeaseId) -> Txn {
     Txn::default().put(&Key::Report(id.clone()), report, Some(lease))
+}
+
+/// Tells how a machine's configuration files are, for as long as `lease` lives; where there are none, nothing is told.
+pub fn publish_conf(id: &MachineId, report: &ConfReport, lease: LeaseId) -> Txn {
+    let key = Key::Conf(id.clone());
+    if report.sources.is_empty() {
+        return Txn::default().delete(&key);
+    }
+    Txn::default().put(&key, report, Some(lease))
 }
 
 /// Says where machines join, for as long as `lease` lives.

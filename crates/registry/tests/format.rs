@@ -7,9 +7,9 @@ use std::fmt::Debug;
 
 use flota_registry::codec::{CodecError, decode, encode};
 use flota_registry::{
-    Capacity, Cluster, Cordon, CordonMode, DesiredState, DesiredUnit, Door, Generation, HeldOff, JoinToken, Leader,
-    LeaderNotes, Machine, MachineId, Member, MetadataOverlay, MoveAnswer, ObservedUnit, Op, Report, Schedule,
-    ScheduledUnit, StoreTarget, StoreTls, TargetState, UnitStates, put_unit,
+    Capacity, Cluster, ConfGroup, ConfReport, ConfState, Cordon, CordonMode, DesiredState, DesiredUnit, Door,
+    Generation, HeldOff, JoinToken, Leader, LeaderNotes, Machine, MachineId, Member, MetadataOverlay, MoveAnswer,
+    ObservedUnit, Op, Report, Schedule, ScheduledUnit, StoreTarget, StoreTls, TargetState, UnitStates, put_unit,
 };
 use flota_unit::{UnitFile, UnitName};
 use serde::{Serialize, de::DeserializeOwned};
@@ -77,6 +77,22 @@ fn what_machines_say() {
     let seen = ObservedUnit { hash, started: true, states, since_unix_ms: Some(7), problem: Some(text("slow")) };
     let report = Report { generation: Generation(3), units: [(name(), seen)].into(), problem: Some(text("full")) };
     holds(include_str!("format/report.json"), &report);
+    let nginx = ConfGroup {
+        resource: text("nginx.toml"),
+        state: ConfState::Failed,
+        revision: 7,
+        error: Some(text("a check failed")),
+        files: vec![text("/etc/nginx/nginx.conf")],
+    };
+    let motd = ConfGroup {
+        resource: text("motd.toml"),
+        state: ConfState::Unattended,
+        revision: 0,
+        error: None,
+        files: vec![text("/etc/motd")],
+    };
+    let conf = ConfReport { sources: [(text("/etc/confd"), vec![nginx, motd])].into() };
+    holds(include_str!("format/conf.json"), &conf);
     holds(include_str!("format/mover.json"), &MoveAnswer { attempt: 7, problem: Some(text("cannot go there")) });
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::OutputArg;
 
 /// Where keys and resources are: the same names as confd's.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Keys and resources")]
 pub struct ConfSource {
     /// Where keys are read: etcd, etcdv3, env or file
@@ -172,8 +172,11 @@ pub enum ConfVerb {
     /// Each directory in DIR is a case: `keys.yaml`, and below `expected/` the files with their whole paths, such as
     /// expected/etc/nginx/nginx.conf. Exit code 1 if one differs.
     Test(ConfTestArgs),
-    /// Show how the files of this machine are: in line, to be changed, or why not
-    Status(ConfGraphArgs),
+    /// Show how the configuration files of all machines are, as the processes that keep them tell
+    ///
+    /// A file is ok, pending, failed, reload-failed, or unattended: the process that kept it died. With --here, or any option
+    /// on keys and resources, this machine's files are compared with what they should be now. Exit code 1 unless all are ok.
+    Status(ConfStatusArgs),
 }
 
 /// Arguments of `conf run`.
@@ -231,7 +234,41 @@ pub struct ConfLintArgs {
     pub source: ConfSource,
 }
 
-/// Arguments of `conf graph` and `conf status`.
+impl ConfVerb {
+    /// Whether the daemon is asked: about the files of all machines.
+    pub fn asks_daemon(&self) -> bool {
+        matches!(self, ConfVerb::Status(arguments) if !arguments.is_here())
+    }
+}
+
+/// Arguments of `conf status`.
+#[derive(Debug, Args)]
+pub struct ConfStatusArgs {
+    /// This machine's files only, compared with what they should be now; implied by each option on keys and resources
+    #[arg(long)]
+    pub here: bool,
+    /// Show machines' ids in full
+    #[arg(short = 'l', long)]
+    pub full: bool,
+    /// Print no header
+    #[arg(long)]
+    pub no_legend: bool,
+    /// Where from.
+    #[command(flatten)]
+    pub source: ConfSource,
+    /// How to print.
+    #[command(flatten)]
+    pub print: OutputArg,
+}
+
+impl ConfStatusArgs {
+    /// Whether only this machine is looked at.
+    pub fn is_here(&self) -> bool {
+        self.here || self.source != ConfSource::default()
+    }
+}
+
+/// Arguments of `conf graph`.
 #[derive(Debug, Args)]
 pub struct ConfGraphArgs {
     /// Where from.

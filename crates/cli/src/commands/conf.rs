@@ -1,5 +1,6 @@
 //! `conf`: what needs no daemon but a store, a directory of resources, or only the latter.
 
+pub mod cluster;
 mod diff;
 mod graph;
 mod lint;

@@ -9,6 +9,7 @@ use flota_etcd::chain;
 use tokio::task::JoinSet;
 
 use super::render::{Differing, Mode, render_all};
+use super::status::GroupStatus;
 use crate::apply::{self, Journal, Reloader, Staged, run_shell};
 use crate::group::{Group, check_line};
 use crate::keys::Snapshot;
@@ -39,6 +40,8 @@ pub struct Engine {
     jobs: JoinSet<Event>,
     begun: Instant,
     snapshot: Arc<Snapshot>,
+    /// The revisions that new files were rendered of, and those of the files that are in place.
+    revisions: (BTreeMap<GroupId, i64>, BTreeMap<GroupId, i64>),
     /// The last error of each group that has one.
     errors: BTreeMap<GroupId, String>,
     /// How many groups were rendered, and how many reloads were begun, since the start.
@@ -73,6 +76,7 @@ impl Engine {
             jobs: JoinSet::new(),
             begun: Instant::now(),
             snapshot: Arc::default(),
+            revisions: Default::default(),
             errors: BTreeMap::new(),
             counts: (0, 0),
         }
@@ -177,6 +181,17 @@ impl Engine {
         })
     }
 
+    /// How each group is, for whoever is not here.
+    pub fn status(&self) -> impl Iterator<Item = GroupStatus> {
+        self.health().enumerate().map(|(at, (group, health, error))| GroupStatus {
+            resource: group.name(),
+            health,
+            revision: self.revisions.1.get(&GroupId(at)).copied().unwrap_or(0),
+            error: error.map(str::to_owned),
+            files: group.resource.outputs.iter().map(|output| output.dest.clone()).collect(),
+        })
+    }
+
     /// How many groups were rendered, and how many reloads were begun.
     pub fn counts(&self) -> (u64, u64) {
         self.counts
@@ -235,8 +250,11 @@ impl Engine {
                         );
                     }
                     if staged.is_empty() {
+                        // Files that stay as they are keep the revision that they are of.
+                        self.revisions.1.entry(id).or_insert(self.snapshot.revision);
                         Rendering::Same
                     } else {
+                        self.revisions.0.insert(id, self.snapshot.revision);
                         self.staged.insert(id, staged);
                         Rendering::Staged
                     }
@@ -323,6 +341,7 @@ impl Engine {
                         tracing::info!("Target config {} has been updated", dest.display());
                     }
                     dests.extend(done.dests);
+                    self.revisions.1.extend(self.revisions.0.remove(id).map(|revision| (*id, revision)));
                     results.push((*id, true));
                 }
                 Err(error) => {

@@ -50,6 +50,7 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
     let (asks, asked) = mpsc::channel(MAX_ASKED);
     let mut signals = Passed::new()?;
     let first = Session {
+        listener: None,
         settings: Settings { onetime: true, ..settings.clone() },
         reloader: Arc::new(Reloader::default()),
         journal: None,
@@ -68,6 +69,7 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
         }
     }
     let session = Session {
+        listener: None,
         settings: Settings { onetime: false, watch: true, ..settings },
         reloader: Arc::new(Reloader::with_child(asks)),
         journal,

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::engine::{Engine, Told};
+use super::status::{StatusSender, Teller};
 use crate::apply::{Journal, Reloader};
 use crate::backend::{Feed, MAX_FEEDS, Source, SourceError};
 use crate::group::Group;
@@ -64,6 +65,8 @@ pub struct Session {
     pub restarts_child: bool,
     /// Whether files are checked but nobody is told of them.
     pub without_reloads: bool,
+    /// Who wants to know how the files are, for as long as they are kept.
+    pub listener: Option<StatusSender>,
 }
 
 /// Lives until it is done or told to end.
@@ -162,8 +165,14 @@ async fn follow(
     let mut ticks = interval_at(Instant::now() + settings.interval, settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut life = Life { has_keys: false, is_in_trouble: false };
+    let mut teller = Teller::new(session.listener.as_ref().filter(|_| !settings.noop));
     let ended = loop {
         tokio::select! {
+            // What follows is about something that happened.
+            () = teller.due() => {
+                teller.tell(&engine);
+                continue;
+            }
             Some(feed) = feeds.recv() => life.take(&mut engine, feed),
             event = engine.next() => engine.handle(event),
             _ = ticks.tick() => {
@@ -178,6 +187,7 @@ async fn follow(
             }
             ended = signals.next() => break ended,
         }
+        teller.wake();
     };
     reader.abort();
     // What runs is waited for; each command has its own limit.

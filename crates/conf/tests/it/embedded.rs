@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use flota_conf::run::Ended;
+use flota_conf::plan::Health;
+use flota_conf::run::{Ended, GroupStatus, run};
 use flota_conf::settings::Layer;
 use flota_store::{Listen, Store, StoreConfig};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{Place, try_etcdctl};
+use crate::rig::{PATIENCE, Place, try_etcdctl};
 
 struct Served {
     address: SocketAddr,
@@ -80,4 +82,40 @@ async fn keys_of_flotas_own_store_become_files_also_after_it_was_away_or_compact
         ended = place.run(watching) => panic!("{ended:?}"),
         () = follow => {}
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_listens_is_told_how_files_are_and_of_which_revision() {
+    let place = Place::new();
+    let check = "check_cmd = \"grep -q good {{.src}}\"\n";
+    place.resource("a.toml", &format!("[template]\nsrc = \"a\"\ndest = \"OUT/a\"\nkeys = [\"/k\"]\n{check}"));
+    place.template("a", "{{getv \"/k\"}}");
+    let store = Served::start(&place.path("data"), SocketAddr::from(([127, 0, 0, 1], 0))).await;
+    store.ctl(&["put", "/k", "good"]);
+    let (listener, mut heard) = watch::channel(Vec::<GroupStatus>::new());
+    let session = place.session(Layer { watch: Some(true), ..store.layer() }, Some(listener));
+    let mut becomes = async |health, revision, error: Option<&str>| {
+        let is = |told: &Vec<GroupStatus>| {
+            let told = told.first();
+            told.is_some_and(|it| (it.health, it.revision, it.error.as_deref()) == (health, revision, error))
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard.wait_for(is)).await;
+        heard.expect("it is told in time").unwrap()[0].clone()
+    };
+    let listening = async {
+        let first = becomes(Health::Ok, 2, None).await;
+        assert_eq!(first.resource, place.path("conf.d/a.toml").display().to_string());
+        assert_eq!(first.files, [place.path("out/a")]);
+        store.ctl(&["put", "/k", "bad"]);
+        becomes(Health::Failed, 2, Some("a check failed")).await;
+        // Of another key nothing is told: files of revision 2 they stay.
+        store.ctl(&["put", "/other", "x"]);
+        store.ctl(&["put", "/k", "good too"]);
+        becomes(Health::Ok, 5, None).await;
+    };
+    tokio::select! {
+        ended = Box::pin(run(&session)) => panic!("{ended:?}"),
+        () = listening => {}
+    }
+    store.stop().await;
 }

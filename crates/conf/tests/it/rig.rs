@@ -11,7 +11,7 @@ use flota_conf::apply::{Journal, Reloader};
 use flota_conf::group::Group;
 use flota_conf::plan::Policy;
 use flota_conf::resource::load;
-use flota_conf::run::{Ended, Engine, RunError, Session, Told, run};
+use flota_conf::run::{Ended, Engine, RunError, Session, StatusSender, Told, run};
 use flota_conf::settings::{Layer, Settings};
 use tempfile::TempDir;
 
@@ -78,14 +78,18 @@ impl Place {
     }
 
     pub async fn run(&self, layer: Layer) -> Result<Ended, RunError> {
-        let session = Session {
+        Box::pin(run(&self.session(layer, None))).await
+    }
+
+    pub fn session(&self, layer: Layer, listener: Option<StatusSender>) -> Session {
+        Session {
             settings: self.settings(layer),
             reloader: Arc::new(Reloader::default()),
             journal: Some(self.journal()),
             restarts_child: false,
             without_reloads: false,
-        };
-        Box::pin(run(&session)).await
+            listener,
+        }
     }
 
     pub async fn eventually(&self, name: &str, content: &str) {

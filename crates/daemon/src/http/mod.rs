@@ -1,5 +1,6 @@
 //! The HTTP API: fleet's v1 paths and Flota's own, on unix sockets.
 
+mod conf;
 mod discovery;
 mod error;
 mod events;
@@ -38,6 +39,7 @@ use tracing::error;
 
 pub use self::leave::{Left, serve_left};
 
+use self::conf::Caller;
 use self::events::Streams;
 use self::extract::MAX_BODY_BYTES;
 use self::feed::FeedSlot;
@@ -46,6 +48,7 @@ pub use self::trust::Trust;
 use crate::join::Joiner;
 use crate::leave::Desk;
 use crate::session::LinkWatch;
+use crate::tasks::conf::ConfHandle;
 use crate::tasks::registrations::Handle;
 
 /// What every answer says of its server; fleet said `fleetd/` and its version.
@@ -64,6 +67,8 @@ pub struct Api {
     requests: Requests,
     joiner: Option<Joiner>,
     trust: Trust,
+    /// Takes in how configuration files of this machine are.
+    conf: Option<ConfHandle>,
     /// Where the order to leave the cluster is handed in.
     desk: Option<Desk>,
     shutdown: CancellationToken,
@@ -91,6 +96,7 @@ impl Api {
             registrations,
             requests,
             joiner: None,
+            conf: None,
             desk: None,
             trust,
             shutdown,
@@ -100,6 +106,11 @@ impl Api {
     /// Lets the machine be told to join another cluster.
     pub fn with_joiner(self, joiner: Joiner) -> Api {
         Api { joiner: Some(joiner), ..self }
+    }
+
+    /// Takes in how configuration files of this machine are.
+    pub fn with_conf(self, conf: ConfHandle) -> Api {
+        Api { conf: Some(conf), ..self }
     }
 
     /// Lets the machine be told to leave its cluster.
@@ -119,7 +130,8 @@ async fn serve_on(router: Router, listeners: Vec<UnixListener>, shutdown: &Cance
     for listener in listeners {
         let (router, shutdown) = (router.clone(), shutdown.clone());
         servers.spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+            let service = router.into_make_service_with_connect_info::<Caller>();
+            let served = axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await;
             if let Err(why) = served {
                 error!("the API stopped: {why}");
             }
@@ -160,6 +172,7 @@ fn router(api: Arc<Api>) -> Router {
                 .delete(registrations::remove)
                 .fallback(registrations::wrong_method),
         )
+        .route(paths::CONF, get(conf::list).put(conf::tell).fallback(conf::wrong_method))
         .route(paths::EVENTS, get(events::stream).fallback(error::only_get))
         .route(paths::METRICS, get(metrics::show).fallback(error::only_get))
         .merge(join::routes())

@@ -1,6 +1,7 @@
 //! The tasks that feed the pure machines: an event in, its effects out.
 
 pub mod agent;
+pub mod conf;
 pub mod engine;
 #[cfg(test)]
 mod fence_tests;

@@ -28,7 +28,8 @@ const CLOSER: u64 = 0x000f_107a;
 /// Keys that are not copied: what lives by the sessions of machines, which they announce in the new store themselves, what is
 /// known of the move, and the cluster's record, which is written last.
 fn stays(key: &[u8]) -> bool {
-    let own = [keys::MACHINES, keys::REPORTS, keys::MOVERS, keys::STORE, "/flota/v1/leader", "/flota/v1/cluster"];
+    let own =
+        [keys::MACHINES, keys::REPORTS, keys::CONF, keys::MOVERS, keys::STORE, "/flota/v1/leader", "/flota/v1/cluster"];
     own.iter().any(|prefix| key.starts_with(prefix.as_bytes()))
 }
 

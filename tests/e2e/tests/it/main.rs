@@ -4,6 +4,7 @@
 //! other in any case). Their order is of no matter.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod conf;
 mod daemon_faults;
 mod doctor;
 mod exclusive;

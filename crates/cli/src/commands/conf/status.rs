@@ -7,7 +7,7 @@ use flota_etcd::chain;
 use serde::Serialize;
 
 use super::Work;
-use crate::cli::{ConfGraphArgs, Format};
+use crate::cli::{ConfStatusArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::printer::Printer;
@@ -25,7 +25,7 @@ struct Row {
 
 pub async fn run(
     printer: &mut Printer<'_>,
-    arguments: &ConfGraphArgs,
+    arguments: &ConfStatusArgs,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Exit, Failure> {
     let work = Work::load(printer, &arguments.source, &variable)?;

@@ -1,6 +1,7 @@
 //! The real router on a unix socket, with a real embedded store behind it.
 
 mod bad_input;
+mod conf;
 mod events;
 mod figures;
 mod leave;

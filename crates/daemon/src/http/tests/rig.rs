@@ -28,6 +28,7 @@ use crate::http::{Api, Trust, serve};
 use crate::leave::Desk;
 use crate::session::Link;
 use crate::tasks::Clock;
+use crate::tasks::conf::{ConfHandle, ConfTask};
 use crate::tasks::registrations::{Connect, Handle, RegistrationsTask, RuntimeFile};
 
 /// Every wait of a test ends with this.
@@ -115,8 +116,11 @@ impl Rig {
         let (leader, generation) = (leader.subscribe(), generation.subscribe());
         let distrust = watch::Sender::new(None);
         let trust = Trust::of(&store, &distrust);
+        let (conf, told) = ConfHandle::new();
+        tokio::spawn(ConfTask::new(machine(1), link.subscribe(), dir.path()).run(told, stop.clone()));
         let api = Api::new(machine(1), link.subscribe(), leader, generation, registrations, trust, stop.clone())
-            .with_desk(desk);
+            .with_desk(desk)
+            .with_conf(conf);
         tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
         Rig {
             orders: Mutex::new(orders),
