@@ -62,7 +62,7 @@ fn two_builds_of_a_spec_are_the_same_archive_and_a_lab_boots_from_it() {
     fs::remove_file(dir.join("two.tar")).unwrap();
 
     let _down = Down(dir);
-    let up = ["lab", "up", "-n", "1", "--subnet", "10.78.243.0/24", "--image", "one.tar"];
+    let up = ["lab", "up", "-n", "1", "--subnet", "10.78.246.0/24", "--image", "one.tar"];
     must(dir, &[&up[..], &LAB[..]].concat());
     let on_m1 = |line: &[&str]| must(dir, &[&["lab", "exec"], &LAB[..], &["m1", "--"], line].concat());
     assert!(on_m1(&["flota", "list-machines", "--no-legend"]).contains("ready"));
