@@ -263,8 +263,9 @@ impl<'b> Work<'b> {
     /// The files of the run before are put aside, not removed: an ext4 without a journal searches for a long time where many files were
     /// removed within the last seconds.
     fn forget_files(&self) -> Result<()> {
-        let aside = (0..).map(|number| self.root.join(format!("aside{number}"))).find(|aside| !aside.exists());
-        fs::rename(self.root.join("out"), aside.context("there is no name left")?)?;
+        let aside = self.root.join("aside");
+        fs::create_dir_all(&aside)?;
+        fs::rename(self.root.join("out"), aside.join(fs::read_dir(&aside)?.count().to_string()))?;
         Ok(fs::create_dir(self.root.join("out"))?)
     }
 

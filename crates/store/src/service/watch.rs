@@ -319,15 +319,15 @@ impl WatchStream {
         // Nothing below the mark concerns this watch, however old the last thing is that did.
         let from = watch.next.max(marked);
         let current = state.revision();
-        let found = match last.take().filter(|last| last.from == from && last.filter == watch.filter) {
-            Some(last) => last,
-            None => {
-                let Ok(found) = state.events(&watch.filter, from) else {
-                    self.compacted(id, current, state.compact_revision());
-                    return 0;
-                };
-                Fetched::new(watch.filter.clone(), from, found)
-            }
+        let same = last.take().filter(|last| last.from == from && last.filter == watch.filter);
+        let found = if let Some(same) = same {
+            same
+        } else {
+            let Ok(found) = state.events(&watch.filter, from) else {
+                self.compacted(id, current, state.compact_revision());
+                return 0;
+            };
+            Fetched::new(watch.filter.clone(), from, found)
         };
         let found = last.insert(found);
         watch.next = found.next;
