@@ -115,10 +115,11 @@ impl Hub {
                 }
             }
         }
+        // All are marked; who is woken finds it so.
+        self.published.store(last.revision, Ordering::Release);
         for stream in &wake {
             stream.notify_one();
         }
-        self.published.store(last.revision, Ordering::Release);
         !wake.is_empty()
     }
 

@@ -88,6 +88,8 @@ struct WatchStream {
     next_id: i64,
     /// The watch that was served last; the next round begins behind it.
     last_served: i64,
+    /// The newest revision that any watch was told.
+    delivered: Revision,
     ready: VecDeque<WatchAnswer>,
     progress_asked: bool,
     progress_at: Option<Instant>,
@@ -127,6 +129,7 @@ impl WatchStream {
             watches: BTreeMap::new(),
             next_id: 0,
             last_served: NO_WATCH,
+            delivered: 0,
             ready: VecDeque::new(),
             progress_asked: false,
             progress_at: None,
@@ -337,7 +340,9 @@ impl WatchStream {
         if found.events.is_empty() {
             return 0;
         }
-        let header = convert::header(&self.shared, current.min(found.next - 1));
+        let told = current.min(found.next - 1);
+        self.delivered = self.delivered.max(told);
+        let header = convert::header(&self.shared, told);
         let head = PbWatchResponse { header, watch_id: id, ..PbWatchResponse::default() };
         let answer = WatchAnswer { head, events: Arc::clone(&found.events), prev_kv: watch.filter.prev_kv };
         if watch.fragment {
@@ -370,13 +375,22 @@ impl WatchStream {
     fn tell_progress(&mut self) {
         // Read before the marks: what was published has marked its watches.
         let revision = self.shared.hub.published();
+        let is_due = self.progress_at.is_some_and(|at| at <= Instant::now());
+        if revision < self.delivered {
+            // A watch that was behind was told of a commit that is in the state and marks the others only now: a moment later
+            // progress is not behind what was delivered.
+            if self.progress_asked || is_due {
+                self.wake.notify_one();
+            }
+            return;
+        }
         let is_synced = |watch: &Watch| !watch.slot.is_pending();
         if self.progress_asked && self.watches.values().all(is_synced) {
             self.progress_asked = false;
             let header = convert::header(&self.shared, revision);
             self.tell(PbWatchResponse { header, watch_id: NO_WATCH, ..PbWatchResponse::default() });
         }
-        if self.progress_at.is_some_and(|at| at <= Instant::now()) {
+        if is_due {
             self.progress_at = Some(Instant::now() + PROGRESS_EVERY);
             let told = self.watches.iter().filter(|(_, watch)| watch.progress_notify && is_synced(watch));
             let told: Vec<i64> = told.map(|(id, _)| *id).collect();

@@ -153,6 +153,7 @@ async fn etcd_15220_progress_comes_after_everything_up_to_it() {
                 let progress = response.header().unwrap().revision();
                 assert_eq!(response.watch_id(), -1);
                 assert!(progress <= seen.max(1) || seen == revision, "progress {progress}, seen {seen}");
+                assert!(progress >= seen, "progress {progress} goes back behind what was seen, {seen}");
                 if progress >= revision {
                     break;
                 }
