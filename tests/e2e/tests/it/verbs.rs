@@ -50,16 +50,17 @@ fn ssh_runs_on_the_machine_of_a_unit_and_passes_the_exit_code_on() {
 fn a_global_unit_shows_every_machine() {
     let cluster = cluster();
     let m1 = cluster.m1();
-    m1.write("everywhere.service", GLOBAL);
-    m1.run("flota start everywhere.service").ok();
+    // A name of its own: journals remember the units of other tests.
+    m1.write("on-each.service", GLOBAL);
+    m1.run("flota start on-each.service").ok();
     cluster.all_running(3, 20);
     let listed = m1.run("flota list-units --no-legend");
     for node in cluster.nodes() {
         listed.out_has(&node.legend());
-        assert_eq!(node.ask("systemctl is-active everywhere"), "active");
+        assert_eq!(node.ask("systemctl is-active on-each"), "active");
     }
-    let status = m1.run("flota status everywhere");
+    let status = m1.run("flota status on-each");
     assert_eq!(status.ok().stdout.matches("Active: active (running)").count(), 3, "{status}");
-    let journal = m1.run("flota journal everywhere");
-    assert_eq!(journal.ok().stdout.matches("Started everywhere.service").count(), 3, "{journal}");
+    let journal = m1.run("flota journal on-each");
+    assert_eq!(journal.ok().stdout.matches("Started on-each.service").count(), 3, "{journal}");
 }
