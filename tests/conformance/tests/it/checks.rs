@@ -15,7 +15,7 @@ fn run(kind: Kind, check: &str) -> String {
     let server = Server::start_with(kind, &flags);
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new("timeout");
-    command.args(["90", "bash", "-c", check]).current_dir(&dir).stdin(Stdio::null());
+    command.args(["240", "bash", "-c", check]).current_dir(&dir).stdin(Stdio::null());
     command.env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", server.addr().to_string());
     let output = command.output().unwrap();
     let text = [output.stdout, b"--- errors\n".to_vec(), output.stderr].concat();
