@@ -1,4 +1,4 @@
-L=$(etcdctl lease grant 2 | awk '{print $2}')
+L=$(etcdctl lease grant 4 | awk '{print $2}')
 etcdctl put --lease="$L" svc/web 1
 timeout 5 etcdctl lease keep-alive "$L" >/dev/null
 etcdctl get svc/web
