@@ -12,6 +12,9 @@ use crate::suite::Suite;
 /// Where packages come from when the host does not say.
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 
+/// Where Debian itself says where packages come from, since bookworm.
+const DEB822: &str = "/etc/apt/sources.list.d/debian.sources";
+
 /// How much of what mmdebstrap wrote an error keeps, in lines.
 const MAX_KEPT_LINES: usize = 12;
 
@@ -140,17 +143,21 @@ pub fn mirror() -> Result<String> {
     if !release.lines().any(|line| line == "ID=debian") {
         return Ok(DEFAULT_MIRROR.to_owned());
     }
-    let modern = files::read_optional(Path::new("/etc/apt/sources.list.d/debian.sources"))?;
+    let modern = files::read_optional(Path::new(DEB822))?;
     let classic = files::read_optional(Path::new("/etc/apt/sources.list"))?;
     let found = modern.as_deref().and_then(in_deb822);
     let found = found.or_else(|| classic.as_deref().and_then(in_one_line_list));
     Ok(found.unwrap_or(DEFAULT_MIRROR).to_owned())
 }
 
+/// The URIs of a `.sources` file.
+fn uris(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("URIs:")).flat_map(str::split_whitespace)
+}
+
 /// The first URI of a `.sources` file that is not the security archive.
 fn in_deb822(text: &str) -> Option<&str> {
-    let uris = text.lines().filter_map(|line| line.strip_prefix("URIs:"));
-    uris.flat_map(str::split_whitespace).find(|uri| is_main_archive(uri))
+    uris(text).find(|uri| is_main_archive(uri))
 }
 
 /// The same of a `sources.list`: `deb [options] URI suite components`.
@@ -166,9 +173,8 @@ fn is_main_archive(uri: &str) -> bool {
 
 /// The host's own mirror of the security archive when the host is Debian, else Debian's.
 pub(crate) fn security_mirror() -> Result<String> {
-    let modern = files::read_optional(Path::new("/etc/apt/sources.list.d/debian.sources"))?.unwrap_or_default();
-    let mut uris = modern.lines().filter_map(|line| line.strip_prefix("URIs:")).flat_map(str::split_whitespace);
-    let found = uris.find(|uri| uri.starts_with("http") && uri.contains("security"));
+    let modern = files::read_optional(Path::new(DEB822))?.unwrap_or_default();
+    let found = uris(&modern).find(|uri| uri.starts_with("http") && uri.contains("security"));
     Ok(found.unwrap_or("http://security.debian.org/debian-security").to_owned())
 }
 

@@ -116,8 +116,8 @@ pub enum LabError {
 impl LabError {
     /// For `map_err`: an IO error with its verb and object.
     pub(crate) fn io<E: Into<io::Error>>(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
-        let path = path.into();
-        move |source| Self::Host(HostError::Io { action, path, source: source.into() })
+        let make = HostError::io(action, path);
+        move |source: E| Self::Host(make(source))
     }
 }
 

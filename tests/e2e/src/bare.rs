@@ -1,7 +1,6 @@
 //! One machine without Flota on it, and the package that tests install there.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -9,7 +8,7 @@ use std::sync::OnceLock;
 use flota_lab::{Lab, LabConfig, Plain, Suite};
 use tempfile::TempDir;
 
-use crate::node::Node;
+use crate::node::{Facts, Node};
 use crate::program;
 use crate::undertaker::Undertaker;
 
@@ -20,9 +19,7 @@ const SUBNET: &str = "10.78.242.0/24";
 #[derive(Debug)]
 pub struct Bare {
     lab: Lab,
-    name: String,
-    id: String,
-    address: Ipv4Addr,
+    machine: Facts,
     _undertaker: Undertaker,
 }
 
@@ -42,15 +39,13 @@ impl Bare {
         let progress = &mut Plain(std::io::stderr());
         lab.down(progress).unwrap_or_else(|error| panic!("{error}"));
         let mut machines = lab.up(progress).unwrap_or_else(|error| panic!("{error}"));
-        let machine = machines.remove(0);
-        let id = lab.exec_captured(&machine.name, &["cat", "/etc/machine-id"]).unwrap().stdout;
-        let id = String::from_utf8(id).unwrap().trim().to_owned();
-        Bare { lab, name: machine.name, id, address: machine.address, _undertaker: undertaker }
+        let machine = Facts::of(&lab, machines.remove(0));
+        Bare { lab, machine, _undertaker: undertaker }
     }
 
     /// The machine.
     pub fn node(&self) -> Node<'_> {
-        Node { lab: &self.lab, name: &self.name, id: &self.id, address: self.address }
+        self.machine.node(&self.lab)
     }
 
     /// The lab that the machine is of.
@@ -61,7 +56,7 @@ impl Bare {
     /// Copies a file of the host into `/root`, under that name.
     #[track_caller]
     pub fn put(&self, file: &Path, name: &str) {
-        let target = self.lab.disk(&self.name).join("root").join(name);
+        let target = self.lab.disk(self.node().name).join("root").join(name);
         fs::copy(file, &target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
     }
 }

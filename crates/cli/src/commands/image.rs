@@ -7,7 +7,7 @@ use std::{
 };
 
 use flota_etcd::chain;
-use flota_image::{FlotaSource, Format, ImageError, Order, Progress, Spec, Suite, build};
+use flota_image::{FlotaSource, Format, ImageError, Order, Spec, Suite, build};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -26,25 +26,12 @@ pub fn run(printer: &mut Printer<'_>, verb: ImageVerb) -> Result<Exit, Failure> 
     let ImageVerb::Build(arguments) = verb;
     let _caught = signal(SignalKind::interrupt());
     let order = order(arguments)?;
-    let built = build(&order, &mut Told(printer)).map_err(|error| failure(&error))?;
+    let built = build(&order, printer).map_err(|error| failure(&error))?;
     printer.say(&format!("{} packages; beside the image:", built.count));
     printer.say(&format!("  {}  their versions", built.packages.display()));
     printer.say(&format!("  {}  the bill of materials", built.bill.display()));
     printer.line(&built.image.display().to_string())?;
     Ok(Exit::SUCCESS)
-}
-
-/// The build's progress as lines on stderr.
-struct Told<'a, 'b>(&'a mut Printer<'b>);
-
-impl Progress for Told<'_, '_> {
-    fn step(&mut self, text: &str) {
-        self.0.say(text);
-    }
-
-    fn detail(&mut self, text: &str) {
-        self.0.say(&format!("  {text}"));
-    }
 }
 
 fn order(arguments: ImageBuildArgs) -> Result<Order, Failure> {

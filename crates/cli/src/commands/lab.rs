@@ -8,7 +8,7 @@ use std::{
 };
 
 use flota_etcd::chain;
-use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Progress, Suite};
+use flota_lab::{Lab, LabConfig, LabError, Machine, MachineState, Suite};
 use serde::Serialize;
 
 use crate::{
@@ -44,27 +44,14 @@ pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
             Ok(Exit::SUCCESS)
         }
         LabVerb::Start(arguments) => {
-            open(&arguments.name.lab)?.start(&arguments.machine, &mut Told(printer)).map_err(failure)?;
+            open(&arguments.name.lab)?.start(&arguments.machine, printer).map_err(failure)?;
             Ok(Exit::SUCCESS)
         }
         LabVerb::Fault(fault) => fault::run(printer, fault),
         LabVerb::Down(name) => {
-            open(&name.lab)?.down(&mut Told(printer)).map_err(failure)?;
+            open(&name.lab)?.down(printer).map_err(failure)?;
             Ok(Exit::SUCCESS)
         }
-    }
-}
-
-/// The lab's progress as lines on stderr.
-struct Told<'a, 'b>(&'a mut Printer<'b>);
-
-impl Progress for Told<'_, '_> {
-    fn step(&mut self, text: &str) {
-        self.0.say(text);
-    }
-
-    fn detail(&mut self, text: &str) {
-        self.0.say(&format!("  {text}"));
     }
 }
 
@@ -92,7 +79,7 @@ fn up(printer: &mut Printer<'_>, arguments: &LabUpArgs) -> Result<Exit, Failure>
         ..LabConfig::default()
     };
     let lab = Lab::open(config).map_err(failure)?;
-    let machines = lab.up(&mut Told(printer)).map_err(failure)?;
+    let machines = lab.up(printer).map_err(failure)?;
     let running = machines.iter().filter(|machine| machine.state == MachineState::Running).count();
     printer.say(&format!("wait until the cluster has {running} machines"));
     wait_for_cluster(&lab, &arguments.name.lab, running)?;

@@ -55,3 +55,14 @@ impl<'a> Printer<'a> {
         });
     }
 }
+
+/// What takes minutes (a lab, an image) tells its steps to people.
+impl flota_image::Progress for Printer<'_> {
+    fn step(&mut self, text: &str) {
+        self.say(text);
+    }
+
+    fn detail(&mut self, text: &str) {
+        self.say(&format!("  {text}"));
+    }
+}

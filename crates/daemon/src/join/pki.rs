@@ -16,7 +16,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::certificates::lifespan;
-
 use crate::disk;
 
 /// The authority's name in its certificate.
