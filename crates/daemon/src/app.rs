@@ -201,7 +201,8 @@ async fn farewell(goodbye: &CancellationToken, session: JoinHandle<()>) -> &'sta
     let signal = termination().await;
     if machine_goes_down().await {
         goodbye.cancel();
-        let _ = tokio::time::timeout(MAX_GOODBYE, session).await;
+        // The session has its own limit, and a word to say when that is reached.
+        let _ = tokio::time::timeout(MAX_GOODBYE + Duration::from_millis(100), session).await;
     }
     signal
 }

@@ -125,9 +125,12 @@ impl Session {
         was_linked
     }
 
+    /// Says goodbye to the store. One that is just out of reach is told, too: the member of etcd on this machine goes down with
+    /// it, and may have been the first to end. One that is not believed is told only if it knows of this machine.
     async fn end(&self, lease: Option<LeaseId>) {
         let was_linked = self.disconnect().await;
-        if let Some(lease) = lease.filter(|_| was_linked) {
+        let may_know = was_linked || self.distrust.borrow().is_none();
+        if let Some(lease) = lease.filter(|_| may_know) {
             let member = self.member(&self.machine.borrow().clone());
             say_goodbye(&self.client, &self.me, member, lease).await;
         }

@@ -11,7 +11,7 @@ use flota_registry::{
     Capacity, Cluster, ClusterSnapshot, DesiredState, Generation, LeaseId, Machine, MachineId, Schedule, ScheduledUnit,
     TargetState, Txn, accept_store, campaign, keys, put_back_schedule,
 };
-use flota_store::{Listen, Store, StoreConfig};
+use flota_store::{Listen, Store, StoreConfig, StoreError};
 use flota_unit::UnitFile;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -62,8 +62,9 @@ struct Rig {
     orders: mpsc::Receiver<Leave>,
     session: Option<JoinHandle<()>>,
     stop: CancellationToken,
+    served: Option<Served>,
     data: DataDir,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Rig {
@@ -77,7 +78,7 @@ impl Rig {
     async fn start(known: Option<Known>, held: Option<Schedule>, prepare: &[Txn]) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
-        let store = serve(folder.path(), &stop).await;
+        let (store, served) = serve(folder.path(), &stop).await;
         for txn in prepare {
             assert!(matches!(store.commit(txn).await.unwrap(), Committed::Yes(_)));
         }
@@ -118,7 +119,7 @@ impl Rig {
             desk,
         };
         let session = Some(tokio::spawn(session.run(stop.clone())));
-        Rig { store, link, distrust, engine, agent, goodbye, orders, session, stop, data, _folder: folder }
+        Rig { store, link, distrust, engine, agent, goodbye, orders, session, stop, served: Some(served), data, folder }
     }
 
     async fn cluster(&self) -> ClusterSnapshot {
@@ -156,13 +157,24 @@ impl Rig {
     }
 }
 
-async fn serve(folder: &Path, stop: &CancellationToken) -> StoreClient {
+/// A store that is served, and how it is stopped alone.
+struct Served(CancellationToken, JoinHandle<Result<(), StoreError>>);
+
+impl Served {
+    async fn stop(self) {
+        self.0.cancel();
+        soon(self.1).await.unwrap().unwrap();
+    }
+}
+
+async fn serve(folder: &Path, stop: &CancellationToken) -> (StoreClient, Served) {
     let socket = folder.join("store.sock");
     let listen = vec![Listen::Unix(socket.clone())];
     let store = Store::open(StoreConfig::new(folder.join("store"), listen)).await.unwrap();
-    tokio::spawn(store.serve(stop.clone()));
+    let stop = stop.child_token();
+    let served = Served(stop.clone(), tokio::spawn(store.serve(stop)));
     let endpoints = vec![format!("unix:{}", socket.display())];
-    StoreClient::new(&ClientConfig { endpoints, tls: None }).await.unwrap()
+    (StoreClient::new(&ClientConfig { endpoints, tls: None }).await.unwrap(), served)
 }
 
 #[tokio::test]
@@ -219,7 +231,7 @@ async fn what_is_not_on_this_machine_any_more_is_not_put_back_and_nothing_is_ove
     let held = schedule(9, &["a.service", "gone.service"]);
     let folder = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
-    let store = serve(folder.path(), &stop).await;
+    let (store, _served) = serve(folder.path(), &stop).await;
     for txn in &prepare {
         store.commit(txn).await.unwrap();
     }
@@ -315,6 +327,21 @@ async fn a_machine_that_goes_down_says_so_and_leaves_nothing_that_says_it_lives(
     let (_, leader) = rig.store.get(&flota_registry::Key::Leader.to_string()).await.unwrap();
     assert_eq!(leader, None, "another one can lead at once");
     assert!(rig.data.agent().read_held().is_ok());
+}
+
+#[tokio::test]
+async fn a_machine_that_goes_down_while_its_store_is_out_of_reach_says_so_as_soon_as_it_is_back() {
+    let mut rig = Rig::start(None, None, &[]).await;
+    rig.linked().await;
+    rig.served.take().unwrap().stop().await;
+    soon(rig.link.wait_for(Option::is_none)).await.unwrap();
+    rig.goodbye.cancel();
+    let (store, _served) = serve(rig.folder.path(), &rig.stop).await;
+    soon(rig.session.take().unwrap()).await.unwrap();
+    let (revision, pairs) = store.range(keys::PREFIX).await.unwrap();
+    let snapshot = ClusterSnapshot::from_range(revision, pairs);
+    assert!(snapshot.members()[&me()].value.down_unix_ms.is_some());
+    assert!(snapshot.machines().is_empty());
 }
 
 /// What another machine has put back, or was given.
