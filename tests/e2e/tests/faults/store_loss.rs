@@ -124,9 +124,9 @@ fn a_wiped_etcd_stops_nothing_and_after_the_operators_word_the_machines_put_back
 #[track_caller]
 fn told_everywhere(cluster: &Cluster) {
     for node in cluster.nodes() {
-        eventually("every machine says why it is frozen", 30, || {
-            let log = node.run("journalctl --boot --unit flota --no-pager --output cat --lines 50 | grep -i frozen");
-            if log.code == 0 { Ok(()) } else { Err(log.to_string()) }
+        eventually("every machine says why it is frozen", PATIENCE, || {
+            let log = node.run("journalctl --boot --unit flota --no-pager --output short-precise --lines 50");
+            if log.stdout.contains("FROZEN") { Ok(()) } else { Err(log.to_string()) }
         });
     }
 }
