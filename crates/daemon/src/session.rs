@@ -119,7 +119,7 @@ impl Session {
         let was_linked = self.link.send_replace(None).is_some();
         if was_linked {
             self.leader.send_replace(None);
-            // A full queue means that the engine is about to hear of the next session anyway.
+            // The receiver is gone only when the daemon ends.
             let _ = self.engine.send(flota_engine::Event::Disconnected).await;
         }
         was_linked
