@@ -29,6 +29,9 @@ const THREE: Plan = Plan { lab: "e2e", subnet: "10.78.240.0/24", machines: 3, st
 /// Five machines, Debian's etcd on three of them.
 const FIVE: Plan = Plan { lab: "e2e5", subnet: "10.78.241.0/24", machines: 5, store: Store::Etcd };
 
+/// Three machines for a database, whose image is too large to be brought to machines that do not need it.
+const GALERA: Plan = Plan { lab: "e2egal", subnet: "10.78.247.0/24", ..THREE };
+
 /// How long the machines may take to find each other, in seconds.
 const TOGETHER: u64 = 30;
 
@@ -60,6 +63,12 @@ pub fn cluster() -> InUse {
 #[track_caller]
 pub fn five() -> InUse {
     hand_out(FIVE)
+}
+
+/// The same as [`cluster()`], in a lab of its own for examples/galera.
+#[track_caller]
+pub fn three_for_galera() -> InUse {
+    hand_out(GALERA)
 }
 
 #[track_caller]
