@@ -19,7 +19,7 @@ use flota_api::{Client, ClientError};
 
 use crate::{
     cli::{Global, Shell},
-    confd, run,
+    run,
     settings::Settings,
     style::Style,
 };
@@ -69,7 +69,7 @@ pub fn answer(shell: &str, arguments: &[OsString]) -> std::io::Result<Vec<u8>> {
 /// The command line of the program by that name, with what is known of its values.
 fn command(program: &OsStr) -> Command {
     if Path::new(program).file_name() == Some(OsStr::new("confd")) {
-        return confd::command();
+        return flota_confd::command();
     }
     let command = run::command(Style::of_program(program));
     command.mut_subcommands(|verb| {

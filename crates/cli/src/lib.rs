@@ -31,6 +31,5 @@ mod units;
 mod wait;
 
 pub use cli::{DaemonArgs, LogLevel, ServeArgs};
-pub use confd::ConfStart;
 pub use exit::Exit;
 pub use run::{Outcome, Terminal, run, run_with};

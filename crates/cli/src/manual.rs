@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 use clap::Command;
 use clap_mangen::Man;
 
-use crate::{confd, exit::Exit, failure::Failure, run, style::Style};
+use crate::{exit::Exit, failure::Failure, run, style::Style};
 
 /// The configuration file that the package installs: its comments are the page.
 const CONFIGURATION: &str = include_str!("../../../dist/flota.toml");
@@ -22,7 +22,7 @@ fn pages(dir: &Path) -> std::io::Result<()> {
     // The verbs are the same, and have no pages of their own under this name.
     let fleetctl = page(run::command(Style::Fleetctl))?.replace("fleetctl\\-", "flota\\-");
     std::fs::write(dir.join("flota-as-fleetctl.1"), fleetctl)?;
-    std::fs::write(dir.join("flota-as-confd.1"), page(confd::command())?)?;
+    std::fs::write(dir.join("flota-as-confd.1"), page(flota_confd::command())?)?;
     std::fs::write(dir.join("flota.toml.5"), configuration())
 }
 

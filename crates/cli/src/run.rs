@@ -9,9 +9,9 @@ use std::{
 
 use clap::{
     Arg, ArgAction, CommandFactory, FromArgMatches,
-    builder::BoolishValueParser,
     error::{ContextKind, ErrorKind},
 };
+use flota_confd::{ConfStart, go_flag};
 use tokio::{
     io::Interest,
     net::unix::pipe::Sender,
@@ -20,8 +20,7 @@ use tokio::{
 
 use crate::{
     cli::{Cli, DaemonArgs, FirstbootVerb, Global, KvArgs, ServeArgs, StoreVerb, Verb},
-    commands, completion,
-    confd::{self, ConfStart},
+    commands, completion, confd,
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -169,22 +168,6 @@ pub(crate) fn command(style: Style) -> clap::Command {
             .version(concat!("version ", env!("CARGO_PKG_VERSION")))
             .after_help(""),
     }
-}
-
-/// Go's flags can all be given as `--flag=true` and `--flag=false`.
-pub(crate) fn go_flag(flag: Arg) -> Arg {
-    if !matches!(flag.get_action(), ArgAction::SetTrue) {
-        return flag;
-    }
-    flag.action(ArgAction::Set)
-        .num_args(0..=1)
-        .require_equals(true)
-        .value_parser(BoolishValueParser::new())
-        .default_value("false")
-        .default_missing_value("true")
-        .value_name("BOOL")
-        .hide_default_value(true)
-        .hide_possible_values(true)
 }
 
 /// Prints help where it was asked for, and what is wrong otherwise.

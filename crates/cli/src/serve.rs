@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use flota_confd::{go_flag, go_flags};
 
 use crate::cli::ServeArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::printer::Printer;
-use crate::run::{go_flag, usage};
+use crate::run::usage;
 use crate::style::Style;
 
 /// The etcd release whose behaviour is claimed.
@@ -76,42 +77,6 @@ fn environment(command: &Command, variable: impl Fn(&str) -> Option<String>) -> 
         (!value.is_empty()).then(|| format!("--{name}={value}").into())
     });
     set.collect()
-}
-
-/// Go's ways to write flags as the one that clap reads: `-f v`, `--f v`, `-f=v` and `--f=v` all become `--f=v`.
-pub(crate) fn go_flags(command: &Command, arguments: &[OsString]) -> Vec<OsString> {
-    let mut flags = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let Some(name) = argument.to_str().and_then(flag_name) else {
-            // Not a flag: everything after it is not one either.
-            flags.push(argument.clone());
-            flags.extend(rest.cloned());
-            break;
-        };
-        let mut flag = OsString::from(format!("--{name}"));
-        let known = command
-            .get_arguments()
-            .find(|arg| arg.get_long_and_visible_aliases().is_some_and(|all| all.contains(&name)));
-        if let Some(value) =
-            known.filter(|arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)).and_then(|_| rest.next())
-        {
-            flag.push("=");
-            flag.push(value);
-        }
-        flags.push(flag);
-    }
-    flags
-}
-
-/// `name` or `name=value` without its dashes; `-h` stays itself, as the name `help`.
-fn flag_name(argument: &str) -> Option<&str> {
-    let name = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'))?;
-    match name {
-        "" => None,
-        "h" => Some("help"),
-        name => Some(name),
-    }
 }
 
 /// In etcd's lines, of which scripts read the first.

@@ -1,72 +1,35 @@
 //! A resource with its templates: what it reads, and what becomes of it at one snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
-use flota_gotemplate::{Arg, Functions, MissingKey, Options, ParseError, RunError, Str, Template, Value};
+use flota_gotemplate::{Arg, Functions, MissingKey, Options, Str, Template, Value};
 
-use crate::functions::{Memo, STORE_FUNCTIONS, bound, dot, unbound};
+use crate::functions::{Memo, STORE_FUNCTIONS, bound, dot};
 use crate::keys::{KeyPath, Reads, Scope, Snapshot, View};
 use crate::resource::{Output, Reload, Resource};
+use crate::templates::{Parsed, TemplateError, Templates};
 
-/// Largest template that is read, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 16 << 20;
-
-/// Why there is no new text for a file.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// The template cannot be read.
-    #[error("cannot read template {}", path.display())]
-    Read {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// It is none.
-    #[error(transparent)]
-    Parse(#[from] ParseError),
-    /// It failed.
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-/// A resource and its templates. Templates are read again when their files change.
+/// A resource and its templates.
 #[derive(Debug)]
 pub struct Group {
     /// What the file says.
     pub resource: Resource,
-    templates: PathBuf,
-    parsed: Vec<Mutex<Option<Parsed>>>,
+    templates: Arc<Templates>,
     scopes: Vec<Arc<Scope>>,
 }
 
-#[derive(Debug, Clone)]
-struct Parsed {
-    stamp: Stamp,
-    template: Template,
-    /// Whether the keys are its dot, as in 2014.
-    by_dot: bool,
-}
-
-/// What tells one version of a file from another.
-type Stamp = (u64, i64, i64, u64);
-
 impl Group {
-    /// A group whose templates are below `confdir/templates`. They are read when they are needed.
-    pub fn new(resource: Resource, confdir: &Path) -> Group {
+    /// Groups of resources whose templates are in the same directory. Templates are read when they are needed.
+    pub fn all(resources: Vec<Resource>, confdir: &Path) -> Vec<Group> {
+        let templates = Arc::new(Templates::new(confdir.join("templates")));
+        resources.into_iter().map(|resource| Group::new(resource, Arc::clone(&templates))).collect()
+    }
+
+    fn new(resource: Resource, templates: Arc<Templates>) -> Group {
         let scopes = resource.outputs.iter().map(|output| Arc::new(Scope::new(&output.prefix, &output.keys)));
-        Group {
-            templates: confdir.join("templates"),
-            parsed: resource.outputs.iter().map(|_| Mutex::new(None)).collect(),
-            scopes: scopes.collect(),
-            resource,
-        }
+        Group { templates, scopes: scopes.collect(), resource }
     }
 
     /// The resource's name for people: its file.
@@ -108,25 +71,7 @@ impl Group {
     }
 
     fn template(&self, at: usize) -> Result<Parsed, TemplateError> {
-        let output = &self.resource.outputs[at];
-        let path = self.templates.join(&output.src);
-        let failed = |source| TemplateError::Read { path: path.clone(), source };
-        let meta = fs::metadata(&path).map_err(failed)?;
-        if meta.len() > MAX_TEMPLATE_BYTES {
-            return Err(failed(io::Error::other(format!("more than {MAX_TEMPLATE_BYTES} bytes"))));
-        }
-        let stamp = (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len());
-        let mut known = self.parsed[at].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(parsed) = known.as_ref().filter(|parsed| parsed.stamp == stamp) {
-            return Ok(parsed.clone());
-        }
-        let text = fs::read(&path).map_err(failed)?;
-        let name = output.src.file_name().unwrap_or_default().to_string_lossy();
-        let template = Template::parse(&name, text, &unbound())?;
-        let by_dot = !template.fields().is_empty();
-        let parsed = Parsed { stamp, template, by_dot };
-        *known = Some(parsed.clone());
-        Ok(parsed)
+        self.templates.parse(&self.resource.outputs[at].src)
     }
 
     /// Renders one template. What it read is told even if it failed.
@@ -192,6 +137,8 @@ pub fn check_line(output: &Output, staged: &Path) -> Result<Option<String>, Temp
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::resource::from_text;
 
@@ -200,7 +147,7 @@ mod tests {
         fs::create_dir_all(dir.join("templates")).unwrap();
         fs::write(dir.join("templates/a.tmpl"), template).unwrap();
         let text = format!("[template]\nsrc = \"a.tmpl\"\ndest = \"{}/out\"\n{rest}", dir.display());
-        Group::new(from_text(&dir.join("a.toml"), &text, None).unwrap(), dir)
+        Group::all(vec![from_text(&dir.join("a.toml"), &text, None).unwrap()], dir).remove(0)
     }
 
     fn rendered(template: &str, rest: &str, pairs: &[(&str, &str)]) -> Result<String, String> {
@@ -244,16 +191,6 @@ mod tests {
         assert_eq!(error, wanted);
         let error = rendered("\n{{nosuch}}", "", &[]).unwrap_err();
         assert_eq!(error, "template: a.tmpl:2: function \"nosuch\" not defined");
-    }
-
-    #[test]
-    fn a_template_that_is_edited_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let group = group(dir.path(), "one", "");
-        let render = || String::from_utf8(group.render(0, &Arc::default(), &Arc::default()).1.unwrap()).unwrap();
-        assert_eq!(render(), "one");
-        fs::write(dir.path().join("templates/a.tmpl"), "another").unwrap();
-        assert_eq!(render(), "another");
     }
 
     #[test]

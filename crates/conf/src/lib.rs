@@ -18,6 +18,8 @@ pub mod plan;
 pub mod resource;
 pub mod run;
 pub mod settings;
+mod templates;
 
 pub use document::{FileError, MAX_FILE_BYTES};
 pub use functions::{hostname, timestamp};
+pub use templates::TemplateError;

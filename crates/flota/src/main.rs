@@ -2,8 +2,6 @@
 //!
 //! Also answers to the names `fleetctl`, `confd`, and `etcd` for the store.
 
-mod confd;
-mod reporter;
 mod store;
 
 use std::ffi::OsString;
@@ -32,7 +30,7 @@ fn main() -> ExitCode {
     match flota_cli::run(arguments) {
         Outcome::Exit(code) => ExitCode::from(code),
         Outcome::Daemon(arguments) => told("flota daemon", daemon(*arguments)),
-        Outcome::Conf(start) => confd::run(*start),
+        Outcome::Conf(start) => flota_confd::run(*start),
         Outcome::Store(arguments) => told("flota store serve", store::serve(*arguments)),
     }
 }

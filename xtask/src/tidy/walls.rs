@@ -1,4 +1,5 @@
-//! The walls: a PURE crate depends on PURE crates and on a few libraries that do no IO, and its clippy.toml says so.
+//! The walls: a PURE crate depends on PURE crates and on a few libraries that do no IO, and its clippy.toml says so; `confd` links
+//! nothing of the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,6 +35,21 @@ const BANNED: &[&str] = &[
     "zbus",
 ];
 
+/// A program of its own, as a folder of `crates/`, and the crates that it must not link (docs/adr/0015).
+const SMALL: (&str, &[&str]) = (
+    "confd",
+    &[
+        "flota-cli",
+        "flota-daemon",
+        "flota-doctor",
+        "flota-gateway",
+        "flota-image",
+        "flota-lab",
+        "flota-pki",
+        "flota-store",
+    ],
+);
+
 /// What the clippy.toml of a PURE crate must refuse.
 const WALL: &[&str] = &[
     "std::time::SystemTime::now",
@@ -62,6 +78,7 @@ pub fn check(root: &Path) -> Result<Vec<Breach>> {
         let text = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
         breaches.extend(check_clippy(&path, &text));
     }
+    breaches.extend(check_small(&graph, SMALL.0, SMALL.1));
     Ok(breaches)
 }
 
@@ -158,6 +175,16 @@ fn check_dependencies(graph: &Graph, folder: &str) -> Vec<Breach> {
     breaches
 }
 
+fn check_small(graph: &Graph, folder: &str, refused: &[&str]) -> Vec<Breach> {
+    let manifest = format!("crates/{folder}/Cargo.toml");
+    let own = format!("flota-{folder}");
+    let Some(id) = graph.ours.iter().find(|id| graph.name(id) == own) else {
+        return vec![Breach::new(manifest, 0, format!("there is no crate `{own}`"))];
+    };
+    let linked = graph.reachable(id).into_iter().filter(|(dep, _)| refused.contains(&graph.name(dep)));
+    linked.map(|(_, way)| Breach::new(&manifest, 0, format!("the small program links too much: {way}"))).collect()
+}
+
 fn check_clippy(path: &str, text: &str) -> Vec<Breach> {
     let refused = |item: &str| text.contains(&format!("path = \"{item}\""));
     let missing = WALL.iter().filter(|item| !refused(item));
@@ -227,6 +254,20 @@ mod tests {
     #[test]
     fn a_vanished_crate_is_noticed() {
         check(&[("flota-unit", "serde", None)], &["there is no PURE crate `flota-engine`"]);
+    }
+
+    #[test]
+    fn what_a_small_program_must_not_link_is_noticed_wherever_it_is() {
+        let edges = [("flota-confd", "flota-conf", None), ("flota-conf", "flota-store", None)];
+        let messages = |graph: &Graph, folder| -> Vec<String> {
+            check_small(graph, folder, &["flota-store"]).into_iter().map(|breach| breach.message).collect()
+        };
+        let told = "the small program links too much: flota-confd -> flota-conf -> flota-store";
+        assert_eq!(messages(&graph(&edges), "confd"), [told]);
+        assert_eq!(messages(&graph(&edges[..1]), "confd"), [""; 0]);
+        assert_eq!(messages(&graph(&edges), "nosuch"), ["there is no crate `flota-nosuch`"]);
+        let only_tests = [("flota-confd", "flota-store", Some("dev"))];
+        assert_eq!(messages(&graph(&only_tests), "confd"), [""; 0]);
     }
 
     #[test]

@@ -1,145 +1,11 @@
-//! Arguments of `conf`, and of confd.
+//! Arguments of `conf`. What they share with confd is in its own crate.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
+use flota_confd::{ConfExecArgs, ConfSource, ConfWork};
 
 use super::OutputArg;
-
-/// Where keys and resources are: the same names as confd's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Keys and resources")]
-pub struct ConfSource {
-    /// Where keys are read: etcd, etcdv3, env or file
-    #[arg(long, value_name = "NAME")]
-    pub backend: Option<String>,
-    /// An address of the store; several times for several members
-    #[arg(long = "node", value_name = "ADDRESS")]
-    pub nodes: Vec<String>,
-    /// A YAML or JSON file, or a directory of them, for the backend `file`
-    #[arg(long = "file", value_name = "PATH")]
-    pub files: Vec<PathBuf>,
-    /// Which files of a directory
-    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
-    pub filter: Option<String>,
-    /// The directory of conf.d and templates
-    #[arg(long, value_name = "DIR")]
-    pub confdir: Option<PathBuf>,
-    /// confd's configuration
-    #[arg(long, value_name = "FILE")]
-    pub config_file: Option<PathBuf>,
-    /// The path that all keys are below
-    #[arg(long, value_name = "PATH")]
-    pub prefix: Option<String>,
-    /// http or https, for addresses that do not say
-    #[arg(long, value_name = "SCHEME", hide_short_help = true)]
-    pub scheme: Option<String>,
-    /// Who signs the store's certificate
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub client_ca_keys: Option<PathBuf>,
-    /// The certificate to show to the store
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub client_cert: Option<PathBuf>,
-    /// Its key
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub client_key: Option<PathBuf>,
-    /// Use user name and password
-    #[arg(long, hide_short_help = true)]
-    pub basic_auth: bool,
-    /// The user name
-    #[arg(long, value_name = "NAME", hide_short_help = true)]
-    pub username: Option<String>,
-    /// The password
-    #[arg(long, value_name = "PASSWORD", hide_short_help = true)]
-    pub password: Option<String>,
-    /// Find the store by the SRV record of its kind in this domain
-    #[arg(long, value_name = "DOMAIN", hide_short_help = true)]
-    pub srv_domain: Option<String>,
-    /// Find the store by this SRV record
-    #[arg(long, value_name = "RECORD", hide_short_help = true)]
-    pub srv_record: Option<String>,
-}
-
-/// How files are kept: the same names as confd's.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "What is done")]
-pub struct ConfWork {
-    /// Once, and end
-    #[arg(long)]
-    pub onetime: bool,
-    /// Follow the keys
-    #[arg(long)]
-    pub watch: bool,
-    /// Seconds between two looks at everything
-    #[arg(long, value_name = "SECONDS")]
-    pub interval: Option<u64>,
-    /// Change nothing; tell what would be changed
-    #[arg(long)]
-    pub noop: bool,
-    /// No checks and no reloads
-    #[arg(long)]
-    pub sync_only: bool,
-    /// Leave staged files that were not used
-    #[arg(long)]
-    pub keep_stage_file: bool,
-    /// How much is told: error, warn, info or debug
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
-}
-
-/// confd's command line.
-#[derive(Debug, Parser)]
-#[command(name = "confd", about = "Keeps configuration files in line with keys", disable_version_flag = true)]
-pub struct ConfdArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub source: ConfSource,
-    /// What for.
-    #[command(flatten)]
-    pub work: ConfWork,
-    /// Print the version
-    #[arg(long)]
-    pub version: bool,
-    /// What only backends read that are not offered.
-    #[command(flatten)]
-    pub unused: ConfUnused,
-}
-
-/// confd's flags for the backends of others.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Accepted, without effect")]
-pub struct ConfUnused {
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub auth_token: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub auth_type: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub app_id: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub user_id: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub role_id: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub secret_id: Option<String>,
-    /// Vault's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub path: Option<String>,
-    /// Redis's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub separator: Option<String>,
-    /// DynamoDB's
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
-    pub table: Option<String>,
-    /// Nobody's: confd has it and no backend of confd's reads it
-    #[arg(long, hide_short_help = true)]
-    pub client_insecure: bool,
-}
 
 /// What to do with configuration files.
 #[derive(Debug, Subcommand)]
@@ -188,20 +54,6 @@ pub struct ConfRunArgs {
     /// What for.
     #[command(flatten)]
     pub work: ConfWork,
-}
-
-/// Arguments of `conf exec`.
-#[derive(Debug, Args)]
-pub struct ConfExecArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub source: ConfSource,
-    /// How much is told: error, warn, info or debug
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
-    /// The command
-    #[arg(value_name = "COMMAND", last = true, required = true)]
-    pub command: Vec<OsString>,
 }
 
 /// Arguments of `conf render`.

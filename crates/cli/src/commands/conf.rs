@@ -15,29 +15,28 @@ use flota_conf::group::Group;
 use flota_conf::keys::{KeyPath, Snapshot};
 use flota_conf::resource::load;
 use flota_conf::settings::{Settings, gather};
+use flota_confd::{ConfSource, ConfStart, ConfWork, layer};
 use flota_etcd::chain;
 
-use crate::cli::{ConfSource, ConfVerb, ConfWork};
-use crate::confd::{ConfStart, gateway, layer};
+use crate::cli::ConfVerb;
+use crate::confd::below;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::printer::Printer;
 
 /// The start of `run` and `exec`, which the program becomes.
 pub fn start(verb: &ConfVerb) -> Option<ConfStart> {
-    let (source, work, command) = match verb {
-        ConfVerb::Run(run) => (&run.source, run.work.clone(), Vec::new()),
-        ConfVerb::Exec(exec) => {
-            let work = ConfWork { log_level: exec.log_level.clone(), ..ConfWork::default() };
-            (&exec.source, work, exec.command.clone())
-        }
+    let run = match verb {
+        ConfVerb::Run(run) => run,
+        ConfVerb::Exec(exec) => return Some(ConfStart::exec(exec, below(&exec.source))),
         _ => return None,
     };
-    let mut flags = layer(source, &work);
-    if !work.onetime && work.interval.is_none() {
+    let mut flags = layer(&run.source, &run.work);
+    if !run.work.onetime && run.work.interval.is_none() {
         flags.watch = Some(true);
     }
-    Some(ConfStart { flags, below: below(source), config_file: source.config_file.clone(), command })
+    let (below, config_file) = (below(&run.source), run.source.config_file.clone());
+    Some(ConfStart { flags, below, config_file, command: Vec::new() })
 }
 
 /// Runs any other verb.
@@ -56,11 +55,6 @@ pub async fn run(
         // The program becomes these.
         ConfVerb::Run(_) | ConfVerb::Exec(_) => Ok(Exit::SUCCESS),
     }
-}
-
-/// This machine's gateway, for who names neither backend nor node.
-fn below(source: &ConfSource) -> flota_conf::settings::Layer {
-    if source.backend.is_none() && source.nodes.is_empty() { gateway() } else { Default::default() }
 }
 
 /// What the verbs work with.
@@ -87,7 +81,7 @@ impl Work {
         for error in &loaded.errors {
             printer.say(&error.to_string());
         }
-        let groups = loaded.resources.into_iter().map(|resource| Group::new(resource, &settings.confdir)).collect();
+        let groups = Group::all(loaded.resources, &settings.confdir);
         Ok(Work { settings, groups, has_errors: !loaded.errors.is_empty() })
     }
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use flota_gotemplate::{Arg, Template, Value};
 
 use crate::functions::STORE_FUNCTIONS;
-use crate::group::{Group, TemplateError, check_line};
+use crate::group::{Group, check_line};
 use crate::keys::{KeyPath, Snapshot};
 use crate::resource::Output;
+use crate::templates::TemplateError;
 
 /// A mistake, or what looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,7 @@ mod tests {
         fs::create_dir_all(dir.join("templates")).unwrap();
         fs::write(dir.join("templates/a.tmpl"), template).unwrap();
         let text = format!("[template]\nsrc = \"a.tmpl\"\ndest = \"/etc/a\"\n{rest}");
-        vec![Group::new(from_text(&dir.join("a.toml"), &text, None).unwrap(), dir)]
+        Group::all(vec![from_text(&dir.join("a.toml"), &text, None).unwrap()], dir)
     }
 
     fn findings(template: &str, rest: &str, keys: Option<&Snapshot>) -> Vec<String> {

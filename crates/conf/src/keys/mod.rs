@@ -6,6 +6,6 @@ mod snapshot;
 mod view;
 
 pub use path::{KeyPath, base, clean, dir};
-pub use reads::{Read, Reads};
+pub use reads::{Read, Reads, Settled};
 pub use snapshot::{Pair, Snapshot};
 pub use view::{MissingKey, PatternError, Scope, View};

@@ -51,20 +51,28 @@ impl Reads {
         }
     }
 
+    /// In the form that is kept for as long as the file is: most templates read one thing, and a set of one has room for eleven.
+    pub fn settled(self) -> Settled {
+        Settled { reads: self.reads.into_iter().collect(), all: self.all }
+    }
+}
+
+/// All that was read by the last rendering.
+#[derive(Debug)]
+pub struct Settled {
+    reads: Box<[Read]>,
+    all: bool,
+}
+
+impl Settled {
     /// Whether a change of the key may change what is rendered.
     pub fn affected_by(&self, key: &str) -> bool {
         self.all
-            || self.reads.contains(&Read::Key(key.to_owned()))
             || self.reads.iter().any(|read| match read {
-                Read::Key(_) => false,
+                Read::Key(own) => own == key,
                 Read::Pattern(pattern) => Glob::new(pattern).map_or(true, |glob| glob.matches(key)),
                 Read::Below(path) => path.covers(key),
             })
-    }
-
-    /// One after the other, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Read> {
-        self.reads.iter()
     }
 }
 
@@ -78,6 +86,7 @@ mod tests {
         reads.add(Read::Key("/a/b".into()));
         reads.add(Read::Pattern("/up/*".into()));
         reads.add(Read::Below(KeyPath::new("/tree")));
+        let reads = reads.settled();
         for (key, counts) in [
             ("/a/b", true),
             ("/a", false),
@@ -89,7 +98,7 @@ mod tests {
         ] {
             assert_eq!(reads.affected_by(key), counts, "{key}");
         }
-        assert!(Reads::everything().affected_by("/any"));
-        assert!(!Reads::default().affected_by("/any"));
+        assert!(Reads::everything().settled().affected_by("/any"));
+        assert!(!Reads::default().settled().affected_by("/any"));
     }
 }

@@ -216,7 +216,7 @@ mod tests {
         view.get("/db/none");
         view.matching("/up/*").unwrap();
         view.children("/db", false);
-        let reads = view.reads();
+        let reads = view.reads().settled();
         for (key, counts) in [("/p/db/none", true), ("/p/up/new", true), ("/p/db/x/y", true), ("/p/other", false)] {
             assert_eq!(reads.affected_by(key), counts, "{key}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Millis, Policy};
-use crate::keys::Reads;
+use crate::keys::{Reads, Settled};
 use crate::resource::Reload;
 
 /// More changes than this before a rendering are a burst: it is waited for [`BURST_FACTOR`] times as long.
@@ -63,7 +63,7 @@ pub(super) struct Group {
     pub spec: GroupSpec,
     pub phase: Phase,
     /// What was read by the last rendering.
-    pub reads: Reads,
+    pub reads: Settled,
     burst: Option<Burst>,
     /// When the last work on it ended. From its beginning would not do: what changes meanwhile is seen afterwards.
     rested: Option<Millis>,
@@ -80,7 +80,7 @@ impl Group {
         Group {
             spec,
             phase: Phase::Resting,
-            reads: Reads::everything(),
+            reads: Reads::everything().settled(),
             burst: None,
             rested: None,
             rounds: 0,

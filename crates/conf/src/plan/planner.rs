@@ -102,7 +102,7 @@ impl Planner {
     fn rendered(&mut self, now: Millis, rendered: Vec<(GroupId, Rendering, crate::keys::Reads)>) {
         for (id, rendering, reads) in rendered {
             let group = &mut self.groups[id.0];
-            group.reads = reads;
+            group.reads = reads.settled();
             match rendering {
                 Rendering::Same => group.succeed(now),
                 Rendering::Failed => group.fail(now, &self.policy),

@@ -45,13 +45,20 @@ pub enum ExecError {
 }
 
 /// Renders until all files are there, starts the command, and follows the keys until it ends. Signals go to the command; `SIGHUP`
-/// has the configuration read again. The command's own end is the end.
-pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsString]) -> Result<ExitStatus, ExecError> {
+/// has the configuration read again, and the settings with it: `reread` tells them, unless they are to stay as they are. The
+/// command's own end is the end.
+pub async fn exec(
+    settings: Settings,
+    journal: Option<Journal>,
+    command: &[OsString],
+    reread: impl Fn() -> Option<Settings>,
+) -> Result<ExitStatus, ExecError> {
     let (asks, asked) = mpsc::channel(MAX_ASKED);
     let mut signals = Passed::new()?;
-    let first = Session {
+    let mut settings = settings;
+    let mut first = Session {
         listener: None,
-        settings: Settings { onetime: true, ..settings.clone() },
+        settings: once(&settings),
         reloader: Arc::new(Reloader::default()),
         journal: None,
         restarts_child: false,
@@ -67,10 +74,13 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
                 return Ok(status_of_signal(signal));
             },
         }
+        // They may be what is wrong.
+        settings = reread().unwrap_or(settings);
+        first.settings = once(&settings);
     }
     let session = Session {
         listener: None,
-        settings: Settings { onetime: false, watch: true, ..settings },
+        settings: for_good(settings),
         reloader: Arc::new(Reloader::with_child(asks)),
         journal,
         restarts_child: true,
@@ -78,18 +88,32 @@ pub async fn exec(settings: Settings, journal: Option<Journal>, command: &[OsStr
     };
     tokio::select! {
         ended = supervise(command, asked, &mut signals) => ended,
-        never = follow(&session) => match never {},
+        never = follow(session, reread) => match never {},
     }
 }
 
 /// Follows the keys for good. One life ends only for the next: to begin anew, or because a signal for the command came to it, too.
-async fn follow(session: &Session) -> Infallible {
+async fn follow(mut session: Session, reread: impl Fn() -> Option<Settings>) -> Infallible {
     loop {
-        if let Err(error) = Box::pin(run(session)).await {
-            tracing::error!("{}", flota_etcd::chain(&error));
+        match Box::pin(run(&session)).await {
+            Ok(Ended::Again) => {
+                if let Some(settings) = reread() {
+                    session.settings = for_good(settings);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!("{}", flota_etcd::chain(&error)),
         }
         tokio::time::sleep(LIVE_AGAIN).await;
     }
+}
+
+fn once(settings: &Settings) -> Settings {
+    Settings { onetime: true, ..settings.clone() }
+}
+
+fn for_good(settings: Settings) -> Settings {
+    Settings { onetime: false, watch: true, ..settings }
 }
 
 async fn supervise(

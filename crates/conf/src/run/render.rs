@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apply::{StageError, Staged, compare, stage, unified};
 use crate::functions::Memo;
-use crate::group::{Group, TemplateError};
+use crate::group::Group;
 use crate::keys::{Reads, Snapshot};
 use crate::plan::GroupId;
+use crate::templates::TemplateError;
 
 /// Groups that one more thread is worth.
 const GROUPS_PER_THREAD: usize = 4;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::engine::{Engine, Told};
 use super::status::{StatusSender, Teller};
+use crate::FileError;
 use crate::apply::{Journal, Reloader};
 use crate::backend::{Feed, MAX_FEEDS, Source, SourceError};
 use crate::group::Group;
@@ -77,8 +78,7 @@ pub async fn run(session: &Session) -> Result<Ended, RunError> {
     for error in &loaded.errors {
         tracing::error!("{error}");
     }
-    let groups: Vec<Group> =
-        loaded.resources.iter().map(|resource| Group::new(resource.clone(), &settings.confdir)).collect();
+    let groups = Group::all(loaded.resources, &settings.confdir);
     let roots: Vec<KeyPath> = groups.iter().flat_map(Group::roots).collect::<BTreeSet<_>>().into_iter().collect();
     let told = Told { noop: settings.noop, sync_only: settings.sync_only, keep_stage: settings.keep_stage_file };
     let policy = if settings.onetime { Policy::once() } else { Policy::default() };
@@ -92,7 +92,7 @@ pub async fn run(session: &Session) -> Result<Ended, RunError> {
     if settings.onetime {
         return Box::pin(once(engine, &source, &roots, has_errors, signals)).await;
     }
-    Box::pin(follow(session, engine, source, roots, loaded, signals)).await
+    Box::pin(follow(session, engine, source, roots, loaded.errors, signals)).await
 }
 
 /// The resources; none if there is nowhere to look for them, which confd only warns of.
@@ -148,7 +148,7 @@ async fn follow(
     mut engine: Engine,
     source: Source,
     roots: Vec<KeyPath>,
-    loaded: Loaded,
+    errors: Vec<FileError>,
     mut signals: Signals,
 ) -> Result<Ended, RunError> {
     let settings = &session.settings;
@@ -176,7 +176,7 @@ async fn follow(
             Some(feed) = feeds.recv() => life.take(&mut engine, feed),
             event = engine.next() => engine.handle(event),
             _ = ticks.tick() => {
-                if is_changed(session, &loaded, &engine, &roots) {
+                if is_changed(session, &errors, &engine, &roots) {
                     break Ended::Again;
                 }
                 if !settings.watch && reader.is_finished() {
@@ -248,9 +248,10 @@ async fn read_into(source: &Source, roots: &[KeyPath], feeds: &mpsc::Sender<Feed
 }
 
 /// Whether resources are others than those that are worked with, or templates read keys that are not followed.
-fn is_changed(session: &Session, loaded: &Loaded, engine: &Engine, roots: &[KeyPath]) -> bool {
+fn is_changed(session: &Session, errors: &[FileError], engine: &Engine, roots: &[KeyPath]) -> bool {
     let Ok(Some(now)) = resources(session) else { return false };
-    let others = now.resources != loaded.resources || now.errors != loaded.errors;
+    let known = engine.groups().iter().map(|group| &group.resource);
+    let others = !now.resources.iter().eq(known) || now.errors != errors;
     let followed = |root: &KeyPath| roots.iter().any(|known| known.covers(root.as_str()));
     others || !engine.groups().iter().flat_map(Group::roots).all(|root| followed(&root))
 }

@@ -64,7 +64,7 @@ impl Place {
     pub fn groups(&self) -> Vec<Group> {
         let loaded = load(self.dir.path(), None).unwrap();
         assert_eq!(loaded.errors, []);
-        loaded.resources.into_iter().map(|resource| Group::new(resource, self.dir.path())).collect()
+        Group::all(loaded.resources, self.dir.path())
     }
 
     /// An engine that is quick to try again.

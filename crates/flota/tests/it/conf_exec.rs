@@ -65,6 +65,21 @@ fn a_change_signals_a_command_whose_resource_says_so() {
 }
 
 #[test]
+fn hangup_reads_the_settings_again_while_a_command_is_supervised() {
+    let place = Place::with_one("signal = \"HUP\"\n");
+    place.keys("k: 1\nother: {k: 2}");
+    let running = started(&place);
+    fs::write(place.path("confd.toml"), "prefix = \"/other\"\n").unwrap();
+    running.signal("HUP");
+    place.eventually("log", "begun k is 1\nHUP k is 2\n");
+    fs::write(place.path("confd.toml"), "prefix = 7\n").unwrap();
+    running.signal("HUP");
+    until("the mistake is told", || place.log().contains("the settings stay as they are"));
+    place.keys("k: 1\nother: {k: 3}");
+    place.eventually("log", "begun k is 1\nHUP k is 2\nHUP k is 3\n");
+}
+
+#[test]
 fn a_command_that_is_told_to_end_in_the_middle_of_a_restart_is_not_started_again() {
     let place = Place::with_one("");
     let slow = SERVER.replace("exit 7", "sleep 1; exit 7");

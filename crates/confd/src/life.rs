@@ -1,21 +1,15 @@
-//! confd: its settings, its log, its life, its exit code.
+//! confd's life: settings, what is kept or supervised, and the exit code.
 
-use std::fmt;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 
-use flota_cli::ConfStart;
 use flota_conf::apply::{Journal, Reloader, default_state_dir};
 use flota_conf::run::{Ended, Session, exec, init, run as live};
-use flota_conf::settings::{LogLevel, Settings, gather};
-use flota_conf::timestamp;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::prelude::*;
-use tracing_subscriber::registry::LookupSpan;
+use flota_conf::settings::{Layer, Settings, gather};
 
+use crate::log::log;
 use crate::reporter::Reporter;
 
 /// Something failed.
@@ -23,7 +17,20 @@ const FAILED: u8 = 1;
 /// Says that a process is not the first one of its container, although it may have been told to be.
 const SUPERVISED: &str = "FLOTA_CONF_SUPERVISED";
 
-/// Lives as confd.
+/// What confd begins with.
+#[derive(Debug)]
+pub struct ConfStart {
+    /// What the flags say.
+    pub flags: Layer,
+    /// What counts where nobody says anything.
+    pub below: Layer,
+    /// The configuration file that was named.
+    pub config_file: Option<PathBuf>,
+    /// The command to supervise; none: only files are kept.
+    pub command: Vec<OsString>,
+}
+
+/// Lives as confd, until it is done or told to end.
 #[expect(clippy::print_stderr, reason = "what is wrong before there is a log")]
 pub fn run(start: ConfStart) -> ExitCode {
     let settings = match settings(&start) {
@@ -84,10 +91,7 @@ async fn keep_told(start: &ConfStart, mut settings: Settings, reporter: Option<&
                 return FAILED;
             }
         }
-        settings = self::settings(start).unwrap_or_else(|error| {
-            tracing::error!("the settings stay as they are: {error:#}");
-            session.settings
-        });
+        settings = reread(start).unwrap_or(session.settings);
     }
 }
 
@@ -95,6 +99,12 @@ async fn keep_told(start: &ConfStart, mut settings: Settings, reporter: Option<&
 fn settings(start: &ConfStart) -> anyhow::Result<Settings> {
     let variable = |name: &str| std::env::var(name).ok();
     Ok(gather(start.flags.clone(), start.config_file.as_deref(), variable, start.below.clone())?)
+}
+
+/// The same for a process that lives on if they are wrong.
+fn reread(start: &ConfStart) -> Option<Settings> {
+    let reread = settings(start).inspect_err(|error| tracing::error!("the settings stay as they are: {error:#}"));
+    reread.ok()
 }
 
 /// Starts the command and is its parent; as the first process of a container behind one that takes in what others leave.
@@ -112,7 +122,7 @@ async fn supervise(start: &ConfStart, settings: Settings) -> u8 {
         return ended.map_or(FAILED, code);
     }
     let journal = journal(&settings);
-    match exec(settings, journal, &start.command).await {
+    match exec(settings, journal, &start.command, || reread(start)).await {
         Ok(status) => code(status),
         Err(error) => {
             tracing::error!("{:#}", anyhow::Error::new(error));
@@ -131,33 +141,4 @@ fn code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
-}
-
-fn log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    let own = ["flota", "flota_conf", "flota_etcd", "flota_systemd"].map(|target| (target, level));
-    let filter = Targets::new().with_default(LevelFilter::WARN.min(level)).with_targets(own);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Line);
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-}
-
-/// confd's lines: `2026-01-01T00:00:00Z host confd[1]: INFO message`.
-struct Line;
-
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let (level, pid) = (event.metadata().level(), std::process::id());
-        write!(to, "{} {} confd[{pid}]: {level} ", timestamp(), flota_conf::hostname())?;
-        context.format_fields(to.by_ref(), event)?;
-        writeln!(to)
-    }
 }
