@@ -54,6 +54,10 @@ pub fn make(options: &Options) -> Result<()> {
         Some(program) => program.clone(),
         None => build(&options.profile)?,
     };
+    let confd = program.with_file_name("confd");
+    if !confd.is_file() {
+        bail!("{} is not there: the package has both programs", confd.display());
+    }
     let output = match &options.output {
         Some(output) => output.clone(),
         None => target_dir()?.join("debian"),
@@ -69,7 +73,7 @@ pub fn make(options: &Options) -> Result<()> {
 }
 
 fn build(profile: &str) -> Result<PathBuf> {
-    run(&mut cargo(["build", "--locked", "--package", "flota", "--profile", profile]))?;
+    run(&mut cargo(["build", "--locked", "--package", "flota", "--package", "flota-confd", "--profile", profile]))?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target_dir()?.join(folder).join("flota"))
 }

@@ -33,7 +33,7 @@ The project's own commands. Each installs the Debian packages that it lacks (as 
     --etcd                        against Debian's etcd instead
   cargo xtask deb               the Debian package, in target/debian, and what lintian says of it
     --profile NAME                of a program built so instead of `release`
-    --program FILE                of this program instead
+    --program FILE                of this program instead, and of the confd beside it
     --output DIR                  into that folder
     --quick                       larger, sooner, and without lintian
   cargo xtask tidy              the house rules alone

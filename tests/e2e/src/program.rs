@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// `$FLOTA_BIN`, or the one that cargo builds from this workspace.
+/// `$FLOTA_BIN`, or the one that cargo builds from this workspace. `confd` lies beside it.
 pub fn flota() -> PathBuf {
     if let Some(path) = std::env::var_os("FLOTA_BIN") {
         return path.into();
@@ -11,7 +11,10 @@ pub fn flota() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // With the features of the whole workspace: nothing is compiled again that `cargo xtask test` has built.
     let mut build = Command::new("cargo");
-    build.args(["build", "--workspace", "--bin", "flota"]).current_dir(workspace).stdin(Stdio::null());
+    build
+        .args(["build", "--workspace", "--bin", "flota", "--bin", "confd"])
+        .current_dir(workspace)
+        .stdin(Stdio::null());
     assert!(build.status().expect("cargo runs").success(), "{build:?} failed");
     // Test programs are in target/debug/deps.
     let own = std::env::current_exe().expect("a program knows its path");

@@ -102,6 +102,12 @@ fn people(node: Node<'_>) {
     refused.code(69).err_has("the group flota; try again with sudo");
     node.run("fleetctl list-units --no-legend").ok().out_has("web@1.service");
     node.run("confd -version").ok().out_has("confd");
+    // A program of its own, which needs no other file of the package.
+    node.run("readlink -f /usr/bin/confd").out("/usr/libexec/flota/confd\n");
+    node.run("mkdir -p c/conf.d c/templates && cp -L /usr/bin/confd c/").ok();
+    node.write("c/conf.d/a.toml", "[template]\nsrc = \"a\"\ndest = \"/root/c/a\"\n");
+    node.write("c/templates/a", "{{getenv \"HOME\"}}\n");
+    node.run("c/confd -onetime -backend env -confdir c && cat c/a").out("/root\n");
     node.run("FLOTA_COMPLETE=fish flota -- flota stop sle").ok().out_has("sleep@1.service");
     node.run("FLOTA_COMPLETE=fish flota -- flota drain ''").ok().out_has(node.short_id());
 }
