@@ -1,8 +1,7 @@
-//! `cargo xtask bench conf`: the works that the original confd was measured with, by the release program called as `confd`.
+//! `cargo xtask bench conf`: the works that the original confd was measured with, by the release program `confd`.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -39,9 +38,11 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Measures everything, against Debian's etcd on a free port.
 pub fn measure() -> Result<()> {
-    let mut build = cargo(["build", "--release", "-p", "flota", "-p", "flota-conf", "--bin", "flota"]);
+    let mut build = cargo(["build", "--release", "-p", "flota-confd", "-p", "flota-conf", "--bin", "confd"]);
     shell::run(build.args(["--example", "keys"]))?;
     let bench = Bench::new()?;
+    let size = fs::metadata(&bench.confd).with_context(|| bench.confd.display().to_string())?.len();
+    Figures::one(size as f64 / 1e6).print("program_size", Unit::Megabytes, None);
     bench.floor()?;
     let etcd = bench.etcd()?;
     bench.keys(&["fill", &DIRECTORIES.to_string(), KEYS])?;
@@ -56,6 +57,7 @@ struct Bench {
     /// Where etcd listens.
     endpoint: SocketAddr,
     keys: PathBuf,
+    confd: PathBuf,
     scratch: PathBuf,
 }
 
@@ -74,10 +76,10 @@ impl Bench {
     fn new() -> Result<Bench> {
         let release = target_dir()?.join("release");
         let scratch = target_dir()?.join("bench-conf");
-        let bench = Bench { endpoint: free_address()?, keys: release.join("examples/keys"), scratch };
+        let keys = release.join("examples/keys");
+        let bench = Bench { endpoint: free_address()?, keys, confd: release.join("confd"), scratch };
         bench.clear()?;
         fs::create_dir_all(&bench.scratch).context("can't make a directory for templates")?;
-        symlink(release.join("flota"), bench.scratch.join("confd")).context("can't give the program its other name")?;
         Ok(bench)
     }
 
@@ -271,9 +273,8 @@ impl<'b> Work<'b> {
 
     /// The program's arguments, behind itself or behind another program that starts it.
     fn confd(&self, mut command: Command, mode: &str) -> Command {
-        let program = self.bench.scratch.join("confd");
-        if command.get_program() != program {
-            command.arg(program);
+        if command.get_program() != self.bench.confd {
+            command.arg(&self.bench.confd);
         }
         command.arg("-confdir").arg(&self.root).args(["-backend", "etcdv3", "-log-level", "error", mode]);
         command.args(["-node", &format!("http://{}", self.bench.endpoint)]);
@@ -282,7 +283,7 @@ impl<'b> Work<'b> {
     }
 
     fn program(&self) -> Command {
-        Command::new(self.bench.scratch.join("confd"))
+        Command::new(&self.bench.confd)
     }
 
     /// From its start to its end.
