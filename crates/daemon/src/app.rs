@@ -41,7 +41,7 @@ use crate::tasks::mover::MoverTask;
 use crate::tasks::registrations::{Handle, RegistrationsTask, RuntimeFile, system_bus};
 use crate::tasks::reload::{announcement, on_hangup};
 use crate::tasks::{Clock, MAX_QUEUED_EVENTS};
-use crate::{http, identity, left, logging};
+use crate::{http, identity, left, logging, outside};
 
 /// How long tasks get to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -77,6 +77,10 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     if let Some(leave) = data.read_leave()? {
         notifier.ready();
         return depart(departure, leave, listeners).await;
+    }
+    if config.must_join {
+        notifier.ready();
+        return outside::run(&me, &data, listeners, termination()).await;
     }
 
     if let Some(membership) = &config.membership {

@@ -17,6 +17,7 @@ mod join;
 mod leave;
 mod left;
 mod logging;
+mod outside;
 pub mod peer;
 mod port;
 mod session;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use flota_etcd::chain;
-use flota_image::firstboot::{FirstbootError, check, first_boot, forget_join, wanted_join};
+use flota_image::firstboot::{FirstbootError, check, first_boot, tell_at_login, wanted_join};
 
 use crate::{
     cli::{FirstbootApplyArgs, FirstbootCheckArgs, JoinArgs},
@@ -65,7 +65,11 @@ pub async fn join(context: &mut Context<'_, '_>) -> Result<Exit, Failure> {
         key: None,
         force: false,
     };
-    let exit = join::run(context, arguments).await?;
-    forget_join(root).map_err(unreadable)?;
-    Ok(exit)
+    let address = arguments.address.clone().unwrap_or_default();
+    join::run(context, arguments).await.map_err(|failure| {
+        let why = format!("this machine has not joined the cluster at {address}, and is in none. {}", failure.message);
+        // Who can't be told at login reads it in the journal and on the console.
+        let _ = tell_at_login(root, &why);
+        failure.with_hint("it is tried again every ten seconds; with another token: flota join ADDRESS --token TOKEN")
+    })
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use flota_api::Client;
 use flota_api::join::{JoinRequest, JoinTls, JoinWay, Joined};
+use flota_etcd::chain;
+use flota_image::firstboot::forget_join;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -42,6 +44,8 @@ pub async fn run(context: &mut Context<'_, '_>, arguments: JoinArgs) -> Result<E
     let machines = wait(&context.client, context.local_machine.as_deref()).await?;
     let what = if joined.was_member { "has new certificates for" } else { "joined" };
     context.printer.say(&format!("this machine {what} cluster {}: {machines} machines", joined.cluster));
+    // What its first boot still tries to do is done, if by another token.
+    forget_join(Path::new("/")).map_err(|error| Failure::new(Exit::FAILURE, chain(&error)))?;
     Ok(Exit::SUCCESS)
 }
 

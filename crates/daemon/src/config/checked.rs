@@ -57,6 +57,8 @@ pub struct Config {
     pub peer: PortChoice,
     /// Where other machines join the cluster; only where this one has the cluster's certificate authority.
     pub join: PortChoice,
+    /// Whether this machine is in no cluster, and may not be one of its own: it has to join one.
+    pub must_join: bool,
     /// Where this machine keeps the cluster's own certificate authority; none where `[tls]` names other certificates.
     pub own_pki: Option<PathBuf>,
     /// How long a machine lives without a sign of life.
@@ -122,6 +124,7 @@ impl Config {
         let membership = membership.filter(|_| !options.fixes_store());
         let endpoints = chosen(&options.store_endpoints, file.store.endpoints);
         let listen = chosen(&options.store_listen, file.store.listen);
+        let must_join = file.join.required && membership.is_none() && endpoints.is_empty();
         let own_pki = (endpoints.is_empty() && file.tls.is_none() && listen.iter().any(|at| at.starts_with("https:")))
             .then(|| data_dir.join(PKI_DIR));
         let tls = file.tls.or_else(|| own_pki.as_deref().map(pki::machine_files));
@@ -165,6 +168,7 @@ impl Config {
             gateway,
             peer,
             join,
+            must_join,
             own_pki,
             lease: Duration::from_secs(file.cluster.lease_seconds),
             grace: Millis(file.cluster.grace_seconds * 1000),

@@ -23,7 +23,7 @@ pub(super) struct File {
     pub(super) api: ApiSection,
     pub(super) gateway: GatewaySection,
     pub(super) peer: PortSection,
-    pub(super) join: PortSection,
+    pub(super) join: JoinSection,
     pub(super) cluster: ClusterSection,
 }
 
@@ -66,6 +66,13 @@ impl Default for GatewaySection {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PortSection {
     pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JoinSection {
+    pub(super) listen: Option<String>,
+    pub(super) required: bool,
 }
 
 #[derive(Debug, Deserialize)]

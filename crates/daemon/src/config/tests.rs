@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use flota_etcd::{Membership, TlsFiles};
+use flota_etcd::{Membership, MembershipStore, TlsFiles};
 use flota_registry::Millis;
 use flota_store::Listen;
 
@@ -58,7 +58,7 @@ fn a_store_on_the_network_without_certificates_has_its_own_and_lets_machines_joi
 fn what_the_machine_was_told_when_it_joined_wins_over_the_file_and_flags_win_over_both() {
     let told = Membership {
         cluster: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-        store: flota_etcd::MembershipStore { endpoints: vec!["https://10.0.0.1:2379".to_owned()] },
+        store: MembershipStore { endpoints: vec!["https://10.0.0.1:2379".to_owned()] },
         tls: Some(TlsFiles { ca: "/a".into(), cert: "/b".into(), key: "/c".into() }),
     };
     let text = "[store]\nlisten = [\"https://10.0.0.2:2379\"]\n";
@@ -172,6 +172,19 @@ fn the_shipped_file_sets_nothing_and_explains_every_key() {
             assert!(value.get(&key).is_some(), "{name}.{key} is not explained");
         }
     }
+}
+
+#[test]
+fn a_machine_that_must_join_may_once_it_was_told_a_cluster() {
+    let text = "[join]\nrequired = true\n";
+    assert!(build(text).unwrap().must_join && !build("").unwrap().must_join);
+    assert!(!build(&format!("{text}[store]\nendpoints = [\"http://127.0.0.1:1\"]\n")).unwrap().must_join);
+    let store = MembershipStore { endpoints: vec!["https://10.0.0.1:2379".to_owned()] };
+    let tls = TlsFiles { ca: "/ca".into(), cert: "/cert".into(), key: "/key".into() };
+    let cluster = "00000000000000000000000000000001".parse().unwrap();
+    let told = Membership { cluster, store, tls: Some(tls) };
+    let file = parse(Path::new("f"), text).unwrap();
+    assert!(!Config::build(file, Some(told), &Options::default()).unwrap().must_join);
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::map_response;
-use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use flota_agent::{Leaving, may_leave};
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{ApiError, method_not_allowed};
 use super::extract::Body;
-use super::{Api, SERVER, members, serve_on};
+use super::{Api, members, named, serve_on};
 use crate::join::Joiner;
 use crate::leave::{Desk, plan, text};
 
@@ -101,11 +100,6 @@ pub async fn serve_left(left: Left, listeners: Vec<UnixListener>, shutdown: Canc
         .layer(map_response(named))
         .with_state(Arc::new(left));
     serve_on(router, listeners, &shutdown).await;
-}
-
-async fn named(mut response: Response) -> Response {
-    response.headers_mut().insert(header::SERVER, SERVER);
-    response
 }
 
 async fn left_status(State(left): State<Arc<Left>>) -> Json<LeaveStatus> {

@@ -12,6 +12,7 @@ mod machines;
 mod members;
 mod metrics;
 mod native;
+mod outside;
 mod precondition;
 mod registrations;
 mod states;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 pub use self::leave::{Left, serve_left};
+pub use self::outside::{Outside, serve_outside};
 
 use self::conf::Caller;
 use self::events::Streams;
@@ -180,6 +182,12 @@ fn router(api: Arc<Api>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response_with_state(Arc::clone(&api), finish))
         .with_state(api)
+}
+
+/// What every answer has in common of a machine that is in no cluster.
+async fn named(mut response: Response) -> Response {
+    response.headers_mut().insert(header::SERVER, SERVER);
+    response
 }
 
 /// What every answer has in common.

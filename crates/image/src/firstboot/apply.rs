@@ -19,6 +19,8 @@ use crate::words::lines;
 pub(super) const STATE: &str = "var/lib/flota-firstboot";
 /// In there: where to join.
 const JOIN: &str = "join.json";
+/// What whoever logs in is told while the machine has not joined.
+const MESSAGE: &str = "run/motd.d/flota";
 const CONFIG: &str = "etc/flota/flota.toml";
 
 /// Runs a program of the machine.
@@ -211,7 +213,15 @@ pub fn wanted_join(root: &Path) -> Result<Option<JoinEntry>> {
     Ok(Some(JoinEntry { address: field("address"), token: field("token") }))
 }
 
+/// Tells whoever logs in from now on that the machine did not join, and why.
+pub fn tell_at_login(root: &Path, why: &str) -> Result<()> {
+    let text =
+        format!("\n*** flota: {why}\n*** It is tried again all the time: journalctl -u flota-firstboot-join\n\n");
+    files::write(&root.join(MESSAGE), text.as_bytes(), 0o644).map(drop)
+}
+
 /// Forgets where to join: the machine did.
 pub fn forget_join(root: &Path) -> Result<()> {
+    files::remove(&root.join(MESSAGE))?;
     files::remove(&root.join(STATE).join(JOIN))
 }

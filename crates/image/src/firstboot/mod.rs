@@ -13,7 +13,7 @@ mod userdata;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::apply::{forget_join, wanted_join};
+pub use self::apply::{forget_join, tell_at_login, wanted_join};
 pub use self::metadata::MetaData;
 pub use self::plan::{Step, plan};
 pub use self::settings::JoinEntry;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub tls: BTreeMap<String, String>,
     /// The machine that lets this one in, and the token for it.
     pub join: Option<JoinEntry>,
+    /// Keeps the machine from being a cluster of its own until it has joined.
+    pub must_join: bool,
 }
 
 /// Where to join, and by which token.
@@ -64,6 +66,7 @@ pub(super) fn read(parent: &mut Fields<'_>) -> Settings {
         let mut join = Fields::of(node, "`flota: join`");
         if let (Some(address), Some(token)) = (join.needed("address"), join.needed("token")) {
             settings.join = Some(JoinEntry { address, token });
+            settings.must_join = true;
         }
         fields.absorb(join.finish());
     }
@@ -94,6 +97,9 @@ impl Settings {
             let tls = section(&mut table, "tls")?;
             tls.extend(self.tls.iter().map(|(key, path)| (key.clone(), Value::String(path.clone()))));
         }
+        if self.must_join {
+            section(&mut table, "join")?.insert("required".to_owned(), Value::Boolean(true));
+        }
         if table == known {
             return Ok(None);
         }
@@ -121,6 +127,9 @@ impl Settings {
             if !texts.is_empty() {
                 lines.push(("store", key, list(texts)));
             }
+        }
+        if self.must_join {
+            lines.push(("join", "required", true.to_string()));
         }
         for key in ["ca", "cert", "key"] {
             lines.extend(self.tls.get(key).map(|path| ("tls", key, Value::String(path.clone()).to_string())));
@@ -167,6 +176,7 @@ mod tests {
             address: Some("192.0.2.11".to_owned()),
             metadata: BTreeMap::from([("rack".to_owned(), "r\"1".to_owned())]),
             endpoints: vec!["https://192.0.2.1:2379".to_owned()],
+            must_join: true,
             ..Settings::default()
         }
     }
@@ -182,6 +192,7 @@ mod tests {
         assert_eq!(read["machine"]["address"].as_str(), Some("192.0.2.11"));
         assert_eq!(read["machine"]["metadata"]["rack"].as_str(), Some("r\"1"));
         assert_eq!(read["store"]["endpoints"][0].as_str(), Some("https://192.0.2.1:2379"));
+        assert_eq!(read["join"]["required"].as_bool(), Some(true));
         assert_eq!(settings().merged_into(&text).unwrap(), None, "a second time changes nothing");
     }
 

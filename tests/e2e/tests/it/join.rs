@@ -3,13 +3,13 @@
 use flota_e2e::{Node, cluster, eventually};
 
 /// The daemon's data and configuration as the package leaves them: none.
-fn unconfigure(node: &Node<'_>) {
+pub fn unconfigure(node: &Node<'_>) {
     node.stop_daemon();
     node.run("mv /etc/flota /etc/flota.kept && mkdir /etc/flota && find /var/lib/flota -mindepth 1 -delete").ok();
 }
 
 /// The lab's own configuration again.
-fn configure(node: &Node<'_>) {
+pub fn configure(node: &Node<'_>) {
     node.stop_daemon();
     node.run("rm -r /etc/flota && mv /etc/flota.kept /etc/flota && find /var/lib/flota -mindepth 1 -delete").ok();
 }

@@ -8,6 +8,7 @@ mod conf;
 mod daemon_faults;
 mod doctor;
 mod exclusive;
+mod firstboot;
 mod flow;
 mod gateway;
 mod input;

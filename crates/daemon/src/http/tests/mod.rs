@@ -7,6 +7,7 @@ mod figures;
 mod leave;
 mod machines;
 mod members;
+mod outside;
 mod registrations;
 pub mod rig;
 mod states;
