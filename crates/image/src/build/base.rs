@@ -58,6 +58,7 @@ pub(crate) const ENABLED: &[&str] = &[
     "flota-firstboot.service",
     "flota-firstboot-join.service",
     "flota-hostkeys.service",
+    "flota-small.service",
 ];
 
 /// A file of the base: path in the tree, mode, content.
@@ -111,6 +112,11 @@ pub(crate) fn files(hostname: &str, default_user: &str) -> Vec<BaseFile> {
             "usr/lib/systemd/system/flota-hostkeys.service",
             0o644,
             include_str!("../../files/flota-hostkeys.service").to_owned(),
+        ),
+        (
+            "usr/lib/systemd/system/flota-small.service",
+            0o644,
+            include_str!("../../files/flota-small.service").to_owned(),
         ),
     ]
 }

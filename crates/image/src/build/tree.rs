@@ -34,11 +34,12 @@ const LEFT_BEHIND: &[&str] = &[
     "var/log/apt",
     "var/log/bootstrap.log",
     "var/log/dpkg.log",
-    "var/log/journal",
 ];
 
-/// Directories whose content belongs to the build; they stay, empty.
-const EMPTIED: &[&str] = &["tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists", "var/cache/debconf", "run"];
+/// Directories whose content belongs to the build; they stay, empty. That of the journal has it kept on disk: without the
+/// directory it would be in memory, 8 MB from the first line on, and gone at each reboot.
+const EMPTIED: &[&str] =
+    &["tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists", "var/cache/debconf", "var/log/journal", "run"];
 
 /// Makes the tree at `target`.
 pub(crate) fn make(order: &Order, target: &Path, progress: &mut dyn Progress) -> Result<()> {

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::flota;
 
@@ -83,4 +86,39 @@ fn a_full_disk_and_a_silent_mirror_are_told_and_leave_nothing_behind() {
     fs::write(dir.join("away.toml"), format!("mirror = \"http://127.0.0.1:{port}/debian\"\n")).unwrap();
     let expect = format!("can't build from deb http://127.0.0.1:{port}/debian trixie main");
     check(dir, &["--spec", "away.toml", "--format", "dir"], 1, &expect);
+}
+
+/// How long a build may take to begin with the tree, and to end when it is told to.
+const WITHIN: Duration = Duration::from_secs(120);
+
+#[track_caller]
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < WITHIN, "not within {} s: {what}", WITHIN.as_secs());
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_build_that_ctrl_c_ends_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut command = Command::new(flota_e2e::flota());
+    command.args(["image", "build", "--format", "dir", "--output", "node"]).current_dir(dir);
+    // A group of its own, as a shell gives it: Ctrl-C goes to all of it.
+    let mut build = command.process_group(0).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the tree has files", || names(dir).len() == 2 && dir.join(".node.building/tree/etc").exists());
+    let group = format!("-{}", build.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let mut status = None;
+    wait_until("the build ends", || {
+        status = build.try_wait().unwrap();
+        status.is_some()
+    });
+    let said = build.wait_with_output().unwrap();
+    assert!(!status.unwrap().success(), "{said:?}");
+    assert!(names(dir).is_empty(), "{:?}: {said:?}", names(dir));
+    assert!(!Command::new("pgrep").args(["--pgroup", &group[1..]]).status().unwrap().success(), "programs run on");
 }

@@ -6,7 +6,9 @@
 
 mod disk;
 mod input;
+mod memory;
 mod qemu;
+mod seed;
 mod tree;
 
 use std::path::Path;

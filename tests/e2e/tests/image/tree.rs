@@ -1,4 +1,4 @@
-//! The same spec twice is the same archive, and a lab machine boots from it.
+//! The same spec twice is the same archive, and lab machines boot from trees of all releases.
 
 use std::fs;
 use std::path::Path;
@@ -28,6 +28,14 @@ enable = ["etcd.service"]
 const LAB: [&str; 2] = ["--name", "image"];
 
 struct Down<'a>(&'a Path);
+
+impl Down<'_> {
+    /// Runs a command on its first machine; its standard output.
+    #[track_caller]
+    fn on_m1(&self, line: &[&str]) -> String {
+        must(self.0, &[&["lab", "exec"], &LAB[..], &["m1", "--"], line].concat())
+    }
+}
 
 impl Drop for Down<'_> {
     fn drop(&mut self) {
@@ -61,17 +69,49 @@ fn two_builds_of_a_spec_are_the_same_archive_and_a_lab_boots_from_it() {
     same("cdx.json");
     fs::remove_file(dir.join("two.tar")).unwrap();
 
-    let _down = Down(dir);
-    let up = ["lab", "up", "-n", "1", "--subnet", "10.78.246.0/24", "--image", "one.tar"];
-    must(dir, &[&up[..], &LAB[..]].concat());
-    let on_m1 = |line: &[&str]| must(dir, &[&["lab", "exec"], &LAB[..], &["m1", "--"], line].concat());
-    assert!(on_m1(&["flota", "list-machines", "--no-legend"]).contains("ready"));
-    assert_eq!(on_m1(&["cat", "/etc/written"]), "yes");
-    assert_eq!(on_m1(&["systemctl", "is-active", "docker.socket"]), "active\n");
+    let lab = up(dir, "one.tar");
     // Docker starts when somebody asks it something.
     let inactive =
-        flota(dir, &[&["lab", "exec"], &LAB[..], &["m1", "--", "systemctl", "is-active", "docker.service"]].concat());
+        flota(dir, &[&["lab", "exec"], &LAB[..], &["m1", "--", "systemctl", "is-active", "docker"]].concat());
     assert_eq!(String::from_utf8_lossy(&inactive.stdout), "inactive\n");
-    assert!(on_m1(&["docker", "version", "--format", "{{.Server.Version}}"]).contains('.'));
-    assert!(on_m1(&["id", "core"]).contains("docker"));
+    is_a_node(&lab);
+    assert_eq!(lab.on_m1(&["cat", "/etc/written"]), "yes");
+    assert!(lab.on_m1(&["id", "core"]).contains("docker"));
+}
+
+/// A lab of one machine.
+fn up<'a>(dir: &'a Path, image: &str) -> Down<'a> {
+    // From now on there is something to take down, whatever fails.
+    let lab = Down(dir);
+    let up = ["lab", "up", "-n", "1", "--subnet", "10.78.246.0/24", "--image", image];
+    must(dir, &[&up[..], &LAB[..]].concat());
+    lab
+}
+
+/// What every image promises, whatever the release.
+fn is_a_node(lab: &Down<'_>) {
+    assert!(lab.on_m1(&["flota", "list-machines", "--no-legend"]).contains("ready"));
+    assert_eq!(lab.on_m1(&["systemctl", "is-active", "docker.socket"]), "active\n");
+    assert!(lab.on_m1(&["docker", "version", "--format", "{{.Server.Version}}"]).contains('.'));
+    let unit = "printf '[Service]\\nExecStart=/bin/sleep infinity\\n' > /root/a.service && flota start /root/a.service";
+    lab.on_m1(&["sh", "-c", unit]);
+    assert_eq!(lab.on_m1(&["systemctl", "is-active", "a.service"]), "active\n");
+}
+
+#[test]
+#[ignore = "needs root, and minutes"]
+fn images_of_the_releases_before_and_after_boot_in_the_lab() {
+    if !there_is_time() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("spec.toml"), SPEC).unwrap();
+    for (suite, version) in [("bookworm", "VERSION_ID=\"12\""), ("forky", "VERSION_CODENAME=forky")] {
+        let build = ["image", "build", "--suite", suite, "--spec", "spec.toml", "--format", "dir"];
+        must(dir, &[&build[..], &["--output", suite]].concat());
+        let lab = up(dir, suite);
+        assert!(lab.on_m1(&["cat", "/etc/os-release"]).contains(version));
+        is_a_node(&lab);
+    }
 }
