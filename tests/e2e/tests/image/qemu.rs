@@ -66,7 +66,7 @@ impl Vm {
         };
         line.extend(more.iter().map(|word| (*word).to_owned()));
         for disk in [disk, seed] {
-            let format = if disk.ends_with(".qcow2") { "qcow2" } else { "raw" };
+            let format = if Path::new(disk).extension().is_some_and(|it| it == "qcow2") { "qcow2" } else { "raw" };
             let drive = format!("file=/mnt/{disk},if=virtio,format={format},snapshot=on,cache=unsafe");
             line.extend(["-drive".to_owned(), drive]);
         }

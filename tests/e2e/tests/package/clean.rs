@@ -9,7 +9,6 @@ const TRIXIE: StockMachine = StockMachine { suite: Suite::Trixie, packages: &[] 
 
 #[test]
 #[ignore = "needs root and lab machines; run by cargo xtask test --e2e"]
-#[expect(clippy::print_stdout, reason = "figures for those who run it")]
 fn a_stock_machine_without_docker_runs_its_first_unit_after_one_installation() {
     if !full_length() {
         return;
