@@ -52,9 +52,10 @@ pub(super) async fn say_goodbye(client: &StoreClient, me: &MachineId, member: Me
             sleep(SAY_AGAIN).await;
         }
     };
-    match timeout(MAX_GOODBYE, said).await {
-        Ok(()) => info!("the machine goes down: its units are handed over"),
-        Err(_) => warn!("the machine goes down, but the store did not hear of it: {unheard}"),
+    if timeout(MAX_GOODBYE, said).await.is_ok() {
+        info!("the machine goes down: its units are handed over");
+    } else {
+        warn!("the machine goes down, but the store did not hear of it: {unheard}");
     }
 }
 
