@@ -40,6 +40,9 @@ pub const LAB: &[Package] = &[
     Package { name: "iproute2", why: "makes the lab's network" },
     Package { name: "openssh-client", why: "makes the lab's keys" },
     Package { name: "util-linux", why: "enters the lab's machines" },
+    Package { name: "binutils", why: "makes programs smaller before they go into images" },
+    Package { name: "docker-registry", why: "serves images to the lab's machines" },
+    Package { name: "skopeo", why: "brings images to the registry" },
 ];
 
 /// What tests run against.

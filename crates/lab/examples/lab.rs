@@ -1,9 +1,10 @@
-//! Tries the lab library by hand: `lab [--name N] [--subnet S] [--binary F] [-n COUNT] VERB [MACHINE [COMMAND...]]`.
+//! Tries the lab library by hand: `lab [--name N] [--subnet S] [--binary F] [-n COUNT] VERB [MACHINE [COMMAND...]]`;
+//! `lab [--name N] images FOLDER PREFIX [PROGRAM=FILE...]` builds and serves images.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use flota_lab::{ContainerRecipe, Lab, LabConfig, Plain};
+use flota_lab::{ContainerRecipe, ImageFolder, Lab, LabConfig, Plain};
 
 #[expect(clippy::print_stderr, reason = "an example talks to people")]
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         "list" => show(lab.list()?),
         "image" => show([lab.build_image(&mut progress)?]),
         "web" => lab.build_container_image("flota/web:1", &ContainerRecipe::web(), &mut progress)?,
+        "images" => lab.serve_images(&folder(&rest)?, &mut progress)?,
         "kill" => lab.kill(machine)?,
         "start" => lab.start(machine, &mut progress)?,
         "reboot" => lab.reboot(machine, &mut progress)?,
@@ -56,6 +58,17 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         _ => return Err(format!("unknown verb {verb}").into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `FOLDER PREFIX [PROGRAM=FILE...]`
+fn folder(words: &[String]) -> Result<ImageFolder, Box<dyn Error>> {
+    let [dir, prefix, programs @ ..] = words else { return Err("which folder, and what do names begin with?".into()) };
+    let programs = programs.iter().map(|word| {
+        let (name, file) = word.split_once('=').ok_or_else(|| format!("`{word}` is not PROGRAM=FILE"))?;
+        Ok((name.to_owned(), file.into()))
+    });
+    let programs = programs.collect::<Result<_, String>>()?;
+    Ok(ImageFolder { dir: dir.into(), prefix: prefix.clone(), programs })
 }
 
 #[expect(clippy::print_stdout, reason = "an example talks to people")]

@@ -10,7 +10,7 @@ use crate::host::Init;
 use crate::lab::Lab;
 use crate::nspawn::Nspawn;
 use crate::progress::Progress;
-use crate::{files, mounts, network, process};
+use crate::{files, mounts, network, process, registry};
 
 /// How long machines may take to shut down cleanly before they are killed.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ impl Lab {
         let machines: Vec<Nspawn> = machines.iter().map(|name| self.nspawn(name)).collect();
         progress.step(&format!("stop {} machines", machines.len()));
         stop(&machines)?;
+        registry::stop(&dir)?;
         progress.step("remove disks, network and state");
         for machine in &machines {
             machine.destroy()?;

@@ -1,6 +1,7 @@
 //! What can go wrong in a lab: what, where, and how to mend it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use flota_image::UnknownSuite;
@@ -108,6 +109,22 @@ pub enum LabError {
     /// A program or file of the host.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A Dockerfile that cannot be followed.
+    #[error("{path}: {why}", path = path.display())]
+    Dockerfile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The lab's registry did not begin to answer.
+    #[error("the registry does not answer at {address}; its log: {log}", log = log.display())]
+    NoRegistry {
+        /// Where it should be.
+        address: SocketAddr,
+        /// What it said.
+        log: PathBuf,
+    },
     /// A certificate or key could not be made.
     #[error("can't make the lab's certificates")]
     Certificate(#[from] flota_pki::PkiError),

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::config::{Base, Subnet};
 use crate::pki::Identity;
+use crate::registry;
 use crate::ssh::SshKeys;
 use crate::state::{LabState, MachineRecord};
 
@@ -66,8 +67,8 @@ pub(crate) fn machine_files(lab: &LabState, machine: &MachineRecord, ssh: &SshKe
         file("etc/ssh/ssh_known_hosts", 0o644, known_hosts(subnet, ssh)),
     ];
     if machine.base == Base::Node {
-        // Units of 2015 read these.
-        let environment = format!("COREOS_PUBLIC_IPV4={address}\nCOREOS_PRIVATE_IPV4={address}\n");
+        // Units of 2015 read these, and call an etcdctl that knew the API of version 2 only.
+        let environment = format!("COREOS_PUBLIC_IPV4={address}\nCOREOS_PRIVATE_IPV4={address}\nETCDCTL_API=2\n");
         files.push(file("etc/environment", 0o644, environment));
     }
     files
@@ -119,7 +120,7 @@ ETCD_INITIAL_CLUSTER_TOKEN=lab
 }
 
 fn hosts(lab: &LabState) -> String {
-    let mut text = format!("127.0.0.1 localhost\n{} host\n", lab.subnet.host());
+    let mut text = format!("127.0.0.1 localhost\n{} host {}\n", lab.subnet.host(), registry::NAME);
     for machine in &lab.machines {
         let _ = writeln!(text, "{} {}", lab.subnet.machine(machine.index), machine.name());
     }
@@ -146,10 +147,12 @@ fn docker(subnet: Subnet, index: u8) -> String {
         r#"{{
   "bip": "172.20.{index}.1/24",
   "storage-driver": "overlay2",
-  "insecure-registries": ["{}:5000"]
+  "insecure-registries": ["{}:{port}", "{name}:{port}"]
 }}
 "#,
-        subnet.host()
+        subnet.host(),
+        name = registry::NAME,
+        port = registry::PORT,
     )
 }
 
@@ -240,7 +243,7 @@ key = "/etc/flota/pki/machine-key.pem"
 
     #[test]
     fn machines_know_each_other() {
-        assert_eq!(hosts(&lab()), "127.0.0.1 localhost\n10.78.0.1 host\n10.78.0.11 m1\n10.78.0.12 m2\n");
+        assert_eq!(hosts(&lab()), "127.0.0.1 localhost\n10.78.0.1 host registry\n10.78.0.11 m1\n10.78.0.12 m2\n");
     }
 
     #[test]
