@@ -1,13 +1,8 @@
 //! The little HTTP that the demo and the bench speak: one request on one connection.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-
-/// How long a server may take to accept, and then between two pieces of its answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 4 << 20;
@@ -17,14 +12,6 @@ const MAX_ANSWER: u64 = 4 << 20;
 pub struct Answer {
     pub status: u16,
     pub body: String,
-}
-
-/// Gets a page over TCP.
-pub fn get(address: SocketAddr) -> Result<Answer> {
-    let stream =
-        TcpStream::connect_timeout(&address, TIMEOUT).with_context(|| format!("can't connect to {address}"))?;
-    stream.set_read_timeout(Some(TIMEOUT)).context("can't set a timeout")?;
-    exchange(stream, "GET", "/", None).with_context(|| format!("http://{address}/ gave no page"))
 }
 
 /// One request, with a JSON body or none, and its answer. HTTP/1.0, so that the connection's end is the answer's end.
@@ -49,7 +36,7 @@ fn parse(answer: &str) -> Result<Answer> {
 mod tests {
     use super::*;
 
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn answers_have_a_status_and_a_body() {
@@ -72,7 +59,8 @@ mod tests {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nwelcome").unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        assert_eq!(get(address).unwrap().body, "welcome");
+        let stream = TcpStream::connect(address).unwrap();
+        assert_eq!(exchange(stream, "GET", "/", None).unwrap().body, "welcome");
         assert!(server.join().unwrap().starts_with("GET / HTTP/1.0\r\n"));
     }
 }

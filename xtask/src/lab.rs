@@ -64,9 +64,10 @@ impl Lab {
         self.verb("exec", [&[machine, "--"], argv].concat())
     }
 
-    /// Puts the web server's container image into all running machines.
-    pub fn load_web_image(&self) -> Result<()> {
-        run(&mut command(self.programs.join("examples/lab"), ["--name", self.name, "web"]))
+    /// Builds the images of a folder, with these programs (`NAME=FILE`) in them, and serves them to the machines.
+    pub fn serve_images(&self, folder: &str, prefix: &str, programs: &[String]) -> Result<()> {
+        let mut serve = command(self.programs.join("examples/lab"), ["--name", self.name, "images", folder, prefix]);
+        run(serve.args(programs))
     }
 
     /// The addresses of all machines that run, by name.
@@ -76,14 +77,14 @@ impl Lab {
 
     /// The machines that live: names by machine id. A machine that lost its power is among them until its lease has
     /// ended.
-    pub fn members(&self) -> Result<BTreeMap<String, String>> {
-        members(&json(&mut self.exec(FIRST, &["flota", "list-machines", "--output", "json"]))?)
+    fn members(&self, asked: &str) -> Result<BTreeMap<String, String>> {
+        members(&json(&mut self.exec(asked, &["flota", "list-machines", "--output", "json"]))?)
     }
 
-    /// What the cluster knows of all units that are on a machine.
-    pub fn states(&self) -> Result<Vec<UnitState>> {
-        let answer = json(&mut self.exec(FIRST, &["flota", "list-units", "--output", "json"]))?;
-        states(&answer, &self.members()?)
+    /// What the cluster knows of all units that are on a machine, as one of its machines tells.
+    pub fn states(&self, asked: &str) -> Result<Vec<UnitState>> {
+        let answer = json(&mut self.exec(asked, &["flota", "list-units", "--output", "json"]))?;
+        states(&answer, &self.members(asked)?)
     }
 }
 

@@ -22,7 +22,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 The project's own commands. Each installs the Debian packages that it lacks (as root; it says which).
 
-  cargo xtask demo              three Debian machines on this host, containers on them, one machine lost
+  cargo xtask demo              an application of nine containers on five Debian machines on this host, one machine lost
   cargo xtask test              everything: house rules, format, lints, unit tests, end-to-end tests on lab machines
     --no-lab                      without what needs root and lab machines
     --lab-only                    only that

@@ -9,7 +9,7 @@ use flota_lab::{Lab, LabConfig, MachineState, Plain, Store};
 use crate::node::{Facts, Node};
 use crate::undertaker::Undertaker;
 use crate::wait::eventually;
-use crate::{beats, diagnosis, program};
+use crate::{beats, diagnosis, elk, program};
 
 /// The image of [`crate::texts::WEB`] and [`crate::texts::BEAT`].
 const WEB_IMAGE: &str = "flota/web:1";
@@ -21,13 +21,28 @@ struct Plan {
     subnet: &'static str,
     machines: u8,
     store: Store,
+    images: Images,
+}
+
+/// The container images that its machines have or can fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Images {
+    /// That of [`crate::texts::WEB`] and [`crate::texts::BEAT`], on every machine.
+    Web,
+    /// Those of `examples/elk`, in the lab's registry.
+    Elk,
 }
 
 /// Three machines, the store in the first one's daemon: the smallest cluster that people run.
-const THREE: Plan = Plan { lab: "e2e", subnet: "10.78.240.0/24", machines: 3, store: Store::Embedded };
+const THREE: Plan =
+    Plan { lab: "e2e", subnet: "10.78.240.0/24", machines: 3, store: Store::Embedded, images: Images::Web };
 
 /// Five machines, Debian's etcd on three of them.
-const FIVE: Plan = Plan { lab: "e2e5", subnet: "10.78.241.0/24", machines: 5, store: Store::Etcd };
+const FIVE: Plan = Plan { lab: "e2e5", subnet: "10.78.241.0/24", machines: 5, store: Store::Etcd, images: Images::Web };
+
+/// The same for the application of `examples/elk`.
+const ELK: Plan =
+    Plan { lab: "e2eelk", subnet: "10.78.243.0/24", machines: 5, store: Store::Etcd, images: Images::Elk };
 
 /// Three machines for a database, whose image is too large to be brought to machines that do not need it.
 const GALERA: Plan = Plan { lab: "e2egal", subnet: "10.78.247.0/24", ..THREE };
@@ -69,6 +84,12 @@ pub fn five() -> InUse {
 #[track_caller]
 pub fn three_for_galera() -> InUse {
     hand_out(GALERA)
+}
+
+/// The same with the images of `examples/elk` in a registry that all machines reach.
+#[track_caller]
+pub fn with_elk_images() -> InUse {
+    hand_out(ELK)
 }
 
 #[track_caller]
@@ -127,8 +148,11 @@ impl Cluster {
         let progress = &mut Plain(std::io::stderr());
         self.lab.down(progress).unwrap_or_else(|error| panic!("{error}"));
         let machines = self.lab.up(progress).unwrap_or_else(|error| panic!("{error}"));
-        let image = beats::image();
-        self.lab.build_container_image(WEB_IMAGE, &image, progress).unwrap_or_else(|error| panic!("{error}"));
+        let images = match self.plan.images {
+            Images::Web => self.lab.build_container_image(WEB_IMAGE, &beats::image(), progress),
+            Images::Elk => self.lab.serve_images(&elk::images(), progress),
+        };
+        images.unwrap_or_else(|error| panic!("{error}"));
         self.machines = machines.into_iter().map(|machine| Facts::of(&self.lab, machine)).collect();
     }
 
