@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use flota_agent::fence::Guarded;
+use flota_agent::trust::Distrust;
 use flota_agent::{Agent, Leave};
 use flota_engine::{Engine, Settings};
 use flota_etcd::StoreClient;
@@ -32,6 +33,7 @@ use crate::guard::GuardFile;
 use crate::join::{self, Door, Joiner, announce, hex, pki};
 use crate::leave::{self, Departure, Desk, when_removed};
 use crate::peer::Responder;
+use crate::readiness::Readiness;
 use crate::session::{LinkWatch, MAX_GOODBYE, Session, machine_goes_down};
 use crate::tasks::agent::{AgentTask, boot};
 use crate::tasks::conf::{ConfHandle, ConfTask};
@@ -67,7 +69,7 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     // From now on, for whoever sends SIGHUP expects the daemon to survive it.
     let hangups = signal(SignalKind::hangup()).context("cannot catch SIGHUP")?;
     let me = identity::machine_id()?;
-    let notifier = Notifier::from_env();
+    let notifier = Arc::new(Notifier::from_env());
     let data = DataDir::open(&config.data_dir)?;
     let listeners = api_listeners(&config, inherited).await?;
     let shutdown = CancellationToken::new();
@@ -102,19 +104,24 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     };
     let (announced, machine) = watch::channel(announced);
     let goodbye = CancellationToken::new();
-    let door = duplicate(&listeners)?;
-    let front = Front { listeners, desk };
-    let (link, session) = spawn_tasks(&config, &me, machine, &data, front, &tasks, &shutdown, &goodbye).await?;
+    let sockets = duplicate(&listeners)?;
+    let open = CancellationToken::new();
+    let front = Front { listeners, open: open.clone(), desk };
+    let Running { link, distrust, session } =
+        spawn_tasks(&config, &me, machine, &data, front, &tasks, &shutdown, &goodbye).await?;
     let moved = CancellationToken::new();
     let (data_dir, fixed) = (config.data_dir.clone(), options.fixes_store().then(|| FIXED.to_owned()));
     let mover = MoverTask { me: me.clone(), link: link.clone(), data_dir, fixed, moved: moved.clone() };
     tasks.spawn(mover.run(shutdown.clone()));
-    if let Some(authority) = authority {
-        let address = announced.borrow().address.clone();
-        open_door(&config, authority, &address, link, &tasks, &shutdown).await?;
-    }
+    let door = match authority {
+        Some(authority) => {
+            let address = announced.borrow().address.clone();
+            open_door(&config, authority, &address, link.clone(), &tasks, &shutdown).await?
+        }
+        None => no_door(),
+    };
     tasks.spawn(on_hangup(hangups, options, announced, shutdown.clone()));
-    notifier.ready();
+    tasks.spawn(Readiness { link, distrust, door, open }.tell(Arc::clone(&notifier), shutdown.clone()));
     info!("flota {} on machine {}", env!("CARGO_PKG_VERSION"), me.short());
 
     let mut order = None;
@@ -143,7 +150,7 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     match order {
         Some(order) => {
             let leave = departure.begin(order).await.context("cannot leave the cluster; nothing is changed")?;
-            depart(departure, leave, door).await
+            depart(departure, leave, sockets).await
         }
         None => ended,
     }
@@ -176,7 +183,7 @@ fn certificates(config: &Config, me: &MachineId, address: &str) -> anyhow::Resul
     Ok(Some(authority))
 }
 
-/// Lets other machines join by tokens.
+/// Lets other machines join by tokens; what it returns ends once the cluster knows where.
 async fn open_door(
     config: &Config,
     authority: Authority,
@@ -184,19 +191,27 @@ async fn open_door(
     link: LinkWatch,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<CancellationToken> {
     let (Some(listen), Some(at), Some(tls)) =
         (config.join.listen(address), config.join.announced(address), config.client.tls.clone())
     else {
-        return Ok(());
+        return Ok(no_door());
     };
     let fingerprint = hex(&pki::fingerprint_of_pem(authority.certificate())?);
     let announced = flota_registry::Door { address: at, authority: fingerprint };
     let client = StoreClient::new(&config.client).await?;
     let door = Door { authority, client, endpoints: config.store_for_others(address), tls };
     tasks.spawn(door.run(listen, shutdown.clone()));
-    tasks.spawn(announce(announced, link, shutdown.clone()));
-    Ok(())
+    let known = CancellationToken::new();
+    tasks.spawn(announce(announced, link, known.clone(), shutdown.clone()));
+    Ok(known)
+}
+
+/// Nobody has to wait until machines can join here.
+fn no_door() -> CancellationToken {
+    let known = CancellationToken::new();
+    known.cancel();
+    known
 }
 
 /// Waits for the signal that ends the daemon. Where the whole machine goes down its units are handed over first; the
@@ -222,8 +237,17 @@ async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Resul
 /// Where people come in.
 struct Front {
     listeners: Vec<UnixListener>,
+    /// Whoever comes before it has ended waits.
+    open: CancellationToken,
     /// Takes the order to leave the cluster.
     desk: Desk,
+}
+
+/// What the daemon goes by once its tasks run.
+struct Running {
+    link: LinkWatch,
+    distrust: watch::Receiver<Option<Distrust>>,
+    session: JoinHandle<()>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything that the tasks share is made by the one caller")]
@@ -236,7 +260,7 @@ async fn spawn_tasks(
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
     goodbye: &CancellationToken,
-) -> anyhow::Result<(LinkWatch, JoinHandle<()>)> {
+) -> anyhow::Result<Running> {
     let Machine { boot_id, address, .. } = machine.borrow().clone();
     let client = StoreClient::new(&config.client).await?;
     let (peer_client, api_client) = (client.clone(), client.clone());
@@ -316,16 +340,22 @@ async fn spawn_tasks(
     if let Some(listen) = &config.gateway {
         tasks.spawn(gateway(config, listen.clone(), shutdown.clone()));
     }
-    let Front { listeners, desk } = front;
+    let Front { listeners, open, desk } = front;
     let (removed, over) = (when_removed(me.clone(), link_watch.clone(), desk.clone()), shutdown.clone());
     tasks.spawn(async move { over.run_until_cancelled(Box::pin(removed)).await.unwrap_or_default() });
     let for_others = link_watch.clone();
+    let doubts = distrust_watch.clone();
     let trust = http::Trust { client: api_client, distrust: distrust_watch, held: held_watch };
     let api =
         http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, trust, shutdown.clone());
     let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data)).with_desk(desk).with_conf(conf);
-    tasks.spawn(http::serve(api, listeners));
-    Ok((for_others, session))
+    let over = shutdown.clone();
+    tasks.spawn(async move {
+        if over.run_until_cancelled(open.cancelled()).await.is_some() {
+            http::serve(api, listeners).await;
+        }
+    });
+    Ok(Running { link: for_others, distrust: doubts, session })
 }
 
 /// What an earlier daemon of this boot told the guard. Without it exclusive units are stopped first, and start again.

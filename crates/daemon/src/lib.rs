@@ -20,6 +20,7 @@ mod logging;
 mod outside;
 pub mod peer;
 mod port;
+mod readiness;
 mod session;
 pub mod standalone;
 mod tasks;

@@ -105,14 +105,23 @@ impl Door {
     }
 }
 
-/// Tells the cluster where its door is, with each new session.
-pub async fn announce(door: flota_registry::Door, mut link: LinkWatch, shutdown: CancellationToken) {
+/// Tells the cluster where its door is, with each new session; ends `known` when it has done so.
+pub async fn announce(
+    door: flota_registry::Door,
+    mut link: LinkWatch,
+    known: CancellationToken,
+    shutdown: CancellationToken,
+) {
     let announced = async {
         loop {
             let Ok(Some(current)) = link.wait_for(Option::is_some).await.map(|link| link.clone()) else { return };
             match current.client.commit(&open_door(&door, current.lease)).await {
-                Ok(_) if link.changed().await.is_ok() => {}
-                Ok(_) => return,
+                Ok(_) => {
+                    known.cancel();
+                    if link.changed().await.is_err() {
+                        return;
+                    }
+                }
                 Err(why) => {
                     warn!("the cluster does not know where machines join: {why}");
                     sleep(ANNOUNCE_RETRY).await;
