@@ -56,6 +56,7 @@ What to try next, as root (docs/tutorial-elk.md walks through all of it):
   m1 flota why nginx                  # where it is, and why there
   m1 flota journal test-script        # every request and its status, from the machine that has it
   m1 flota kv get --prefix /app       # how nginx finds the servers
+  flota lab forward --name demo STORE 5601  # the page at http://127.0.0.1:5601/, for ssh -L from elsewhere
   flota lab start --name demo LOST      # power for the lost machine
   flota lab down --name demo          # takes the machines away; images stay in /var/cache/flota-lab
 
@@ -69,6 +70,8 @@ struct Shown {
     took: Duration,
     requests: u64,
     page: String,
+    /// The machine that has the page.
+    store: String,
 }
 
 /// Runs the demo, then tells its times and what to try.
@@ -85,7 +88,7 @@ pub fn run() -> Result<()> {
         shown.requests,
         shown.page
     );
-    print!("{}", NEXT.replace("LOST", &shown.lost));
+    print!("{}", NEXT.replace("LOST", &shown.lost).replace("STORE", &shown.store));
     Ok(())
 }
 
@@ -120,12 +123,13 @@ fn demonstrate(steps: &mut Steps) -> Result<Shown> {
     let began = Instant::now();
     steps.run(&format!("power off {lost}, which runs nginx"), || shell::run(&mut lab.verb("kill", [lost.as_str()])))?;
     let after = steps.run("everything on the other machines", || wait_for_all(&lab, Some(&lost), WHOLE_PATIENCE))?;
-    let at = address(&lab, place_of(&after, FILES[0])?)?;
+    let store = place_of(&after, FILES[0])?.to_owned();
+    let at = address(&lab, &store)?;
     let requests = steps.run("the log store goes on counting", || goes_on_counting(at))?;
     let took = began.elapsed();
     steps.run("what runs where now", || fleetctl(&lab, &["list-units"]))?;
     let moved = moved(&places, &after);
-    Ok(Shown { lost, moved, took, requests, page: format!("http://{at}:{PAGE_PORT}/") })
+    Ok(Shown { lost, moved, took, requests, page: format!("http://{at}:{PAGE_PORT}/"), store })
 }
 
 /// Builds the log store, which is a workspace of its own; its program.

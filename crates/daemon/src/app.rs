@@ -149,6 +149,8 @@ async fn serve(config: Config, options: Options, inherited: Vec<StdUnixListener>
     }
     match order {
         Some(order) => {
+            // A machine that hears at its start that it was removed has not said so yet.
+            notifier.ready();
             let leave = departure.begin(order).await.context("cannot leave the cluster; nothing is changed")?;
             depart(departure, leave, sockets).await
         }

@@ -1,5 +1,6 @@
 //! Arguments of the verbs about this host: `daemon` and `lab`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -58,6 +59,11 @@ pub enum LabVerb {
     List(LabListArgs),
     /// Run a command on a machine, or a login shell; its exit code is passed on
     Exec(LabExecArgs),
+    /// Let a port of this host lead to a port of a machine, until Ctrl-C
+    ///
+    /// From this host the machines' addresses can be reached as they are (flota lab list). This is for others: with
+    /// --listen 0.0.0.0:5601 whoever reaches the host reaches the machine's port.
+    Forward(LabForwardArgs),
     /// Cut a machine's power
     Kill(LabMachineArg),
     /// Start a machine that is off
@@ -202,6 +208,20 @@ pub struct LabExecArgs {
     /// The command and its arguments; a login shell without
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// Arguments of `lab forward`.
+#[derive(Debug, Args)]
+pub struct LabForwardArgs {
+    /// The machine.
+    #[command(flatten)]
+    pub at: LabMachineArg,
+    /// The machine's port
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Where to listen [default: the same port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Arguments of the verbs on one machine of the lab.

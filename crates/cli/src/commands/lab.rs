@@ -1,6 +1,7 @@
 //! `lab`: a cluster of Debian machines on this host. Blocking: the lab's work is mounts, processes and files.
 
 mod fault;
+mod forward;
 
 use std::{
     thread,
@@ -47,6 +48,7 @@ pub fn run(printer: &mut Printer<'_>, verb: LabVerb) -> Result<Exit, Failure> {
             open(&arguments.name.lab)?.start(&arguments.machine, printer).map_err(failure)?;
             Ok(Exit::SUCCESS)
         }
+        LabVerb::Forward(arguments) => forward::run(printer, &arguments),
         LabVerb::Fault(fault) => fault::run(printer, fault),
         LabVerb::Down(name) => {
             open(&name.lab)?.down(printer).map_err(failure)?;
