@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{
-    Arg, ArgAction, CommandFactory, FromArgMatches,
+    Arg, ArgAction, Args, CommandFactory, FromArgMatches,
     error::{ContextKind, ErrorKind},
 };
 use flota_confd::{ConfStart, go_flag};
@@ -113,6 +113,9 @@ pub fn run_with(
             Err(failure) => Outcome::Exit(explain(&failure, &mut printer).code(Style::Flota)),
         };
     }
+    if let Some(arguments) = daemon(&arguments) {
+        return Outcome::Daemon(Box::new(arguments));
+    }
     let cli = match parse(arguments, style) {
         Ok(Cli { verb: Verb::Daemon(arguments), .. }) => return Outcome::Daemon(Box::new(arguments)),
         Ok(Cli { verb: Verb::Store(StoreVerb::Serve(raw)), .. }) => {
@@ -131,6 +134,17 @@ pub fn run_with(
         Err(failure) => explain(&failure, &mut printer),
     };
     Outcome::Exit(exit.code(style))
+}
+
+/// The daemon's own options, where there is nothing else. A daemon lies in memory for as long as the machine runs: what
+/// reads all the other verbs would be a part of it.
+fn daemon(command_line: &[OsString]) -> Option<DaemonArgs> {
+    let own = command_line.get(1..).filter(|own| own.first().is_some_and(|verb| verb == "daemon"))?;
+    // Errors and help are the whole parser's to tell.
+    DaemonArgs::from_arg_matches(
+        &DaemonArgs::augment_args(clap::Command::new("daemon")).try_get_matches_from(own).ok()?,
+    )
+    .ok()
 }
 
 fn store(arguments: &[OsString], variable: impl Fn(&str) -> Option<String>, printer: &mut Printer<'_>) -> Outcome {
@@ -368,13 +382,33 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_and_the_lab() {
+    fn the_daemon() {
         let Verb::Daemon(daemon) = verb(&["flota", "daemon", "--store-endpoints", "http://a:1,http://b:1", "-v"])
         else {
             panic!()
         };
         assert_eq!(daemon.store_endpoints, ["http://a:1", "http://b:1"]);
         assert!(daemon.verbose);
+    }
+
+    #[test]
+    fn a_daemon_is_read_the_short_way_as_by_the_whole_parser() {
+        let line = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        for words in
+            [&["flota", "daemon"][..], &["flota", "daemon", "-v", "--address=10.0.0.1", "--api-listen", "/a,/b"]]
+        {
+            let Verb::Daemon(whole) = verb(words) else { panic!() };
+            assert_eq!(format!("{:?}", super::daemon(&line(words)).unwrap()), format!("{whole:?}"));
+        }
+        for words in
+            [&["flota", "daemon", "--help"][..], &["flota", "daemon", "--bogus"], &["flota", "list-units"], &["flota"]]
+        {
+            assert!(super::daemon(&line(words)).is_none(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_lab() {
         let Verb::Lab(crate::cli::LabVerb::Exec(exec)) = verb(&["flota", "lab", "exec", "m1", "--", "ls", "-l"]) else {
             panic!()
         };
