@@ -239,7 +239,7 @@ async fn serve_store(store: Option<Store>, shutdown: CancellationToken) -> Resul
 /// Where people come in.
 struct Front {
     listeners: Vec<UnixListener>,
-    /// Whoever comes before it has ended waits.
+    /// Whoever asks for the cluster before it has ended waits.
     open: CancellationToken,
     /// Takes the order to leave the cluster.
     desk: Desk,
@@ -351,12 +351,7 @@ async fn spawn_tasks(
     let api =
         http::Api::new(me.clone(), link_watch, leader_watch, generation_watch, registrations, trust, shutdown.clone());
     let api = api.with_joiner(Joiner::new(me.clone(), boot_id, data)).with_desk(desk).with_conf(conf);
-    let over = shutdown.clone();
-    tasks.spawn(async move {
-        if over.run_until_cancelled(open.cancelled()).await.is_some() {
-            http::serve(api, listeners).await;
-        }
-    });
+    tasks.spawn(http::serve(api.opened_by(open), listeners));
     Ok(Running { link: for_others, distrust: doubts, session })
 }
 

@@ -1,4 +1,4 @@
-//! When the daemon begins to answer, and the service manager is told so.
+//! When the daemon can answer for the cluster, and the service manager is told so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,29 @@ use crate::session::LinkWatch;
 /// How long the store has for its first answer. A machine whose store is away is up all the same: its units run.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
-/// What the first command after `systemctl start flota` counts on; one that comes sooner waits at the socket.
+/// What the first command after `systemctl start flota` counts on; one that comes sooner waits.
 pub struct Readiness {
     pub link: LinkWatch,
     /// Why the store is not believed: an answer, too.
     pub distrust: watch::Receiver<Option<Distrust>>,
     /// Ends once the cluster knows where machines join; has ended where none can.
     pub door: CancellationToken,
-    /// Opens the API.
+    /// Lets go the requests that wait.
     pub open: CancellationToken,
 }
 
 impl Readiness {
-    /// Opens the API as soon as the first command can be answered, at the latest after [`FIRST_ANSWER`], and tells the
-    /// service manager.
+    /// Lets requests go as soon as they can be answered, at the latest after [`FIRST_ANSWER`], and tells the service
+    /// manager.
     pub async fn tell(mut self, notifier: Arc<Notifier>, shutdown: CancellationToken) {
-        let Some(waited) = shutdown.run_until_cancelled(timeout(FIRST_ANSWER, self.reached())).await else { return };
-        if waited.is_err() {
-            debug!("no answer of the store yet");
-        }
+        let waited = shutdown.run_until_cancelled(timeout(FIRST_ANSWER, self.reached())).await;
         self.open.cancel();
+        match waited {
+            // It ends before it was ever ready.
+            None => return,
+            Some(Err(_)) => debug!("no answer of the store yet"),
+            Some(Ok(())) => {}
+        }
         notifier.ready();
     }
 

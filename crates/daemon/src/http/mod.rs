@@ -25,9 +25,9 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::map_response_with_state;
+use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, put};
 use flota_api::paths;
@@ -73,6 +73,8 @@ pub struct Api {
     conf: Option<ConfHandle>,
     /// Where the order to leave the cluster is handed in.
     desk: Option<Desk>,
+    /// Has ended once requests can be answered from the store, or the store has had its chance.
+    open: Option<CancellationToken>,
     shutdown: CancellationToken,
 }
 
@@ -100,6 +102,7 @@ impl Api {
             joiner: None,
             conf: None,
             desk: None,
+            open: None,
             trust,
             shutdown,
         }
@@ -113,6 +116,11 @@ impl Api {
     /// Takes in how configuration files of this machine are.
     pub fn with_conf(self, conf: ConfHandle) -> Api {
         Api { conf: Some(conf), ..self }
+    }
+
+    /// Lets requests wait until `open` has ended, but those that ask for the daemon itself.
+    pub fn opened_by(self, open: CancellationToken) -> Api {
+        Api { open: Some(open), ..self }
     }
 
     /// Lets the machine be told to leave its cluster.
@@ -180,6 +188,7 @@ fn router(api: Arc<Api>) -> Router {
         .merge(join::routes())
         .fallback(error::unknown_path)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&api), wait_for_store))
         .layer(map_response_with_state(Arc::clone(&api), finish))
         .with_state(api)
 }
@@ -188,6 +197,15 @@ fn router(api: Arc<Api>) -> Router {
 async fn named(mut response: Response) -> Response {
     response.headers_mut().insert(header::SERVER, SERVER);
     response
+}
+
+/// A command that follows on the heels of the daemon's start is not refused for the store's first answer.
+async fn wait_for_store(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let of_daemon = [paths::HEALTH, paths::METRICS].contains(&request.uri().path());
+    if let Some(open) = api.open.as_ref().filter(|_| !of_daemon) {
+        open.cancelled().await;
+    }
+    next.run(request).await
 }
 
 /// What every answer has in common.

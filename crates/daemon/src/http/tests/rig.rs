@@ -147,8 +147,12 @@ impl Rig {
 
     /// Another daemon's API, as it is before its first request.
     pub fn second_api(&self) -> PathBuf {
+        self.serve_second(self.api())
+    }
+
+    pub fn serve_second(&self, api: Api) -> PathBuf {
         let socket = self.socket.with_extension("second");
-        tokio::spawn(serve(self.api(), vec![UnixListener::bind(&socket).unwrap()]));
+        tokio::spawn(serve(api, vec![UnixListener::bind(&socket).unwrap()]));
         socket
     }
 

@@ -1,7 +1,11 @@
 //! `/state` and the other paths that are only read.
 
+use std::time::Duration;
+
 use flota_registry::TargetState::Launched;
 use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::rig::{Rig, machine};
 
@@ -107,6 +111,21 @@ async fn why_and_health_and_metrics() {
     {
         assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_before_the_stores_first_answer_waits_for_it() {
+    let mut rig = Rig::start().await;
+    let open = CancellationToken::new();
+    rig.socket = rig.serve_second(rig.api().opened_by(open.clone()));
+    let link = rig.link.send_replace(None);
+    assert_eq!(rig.get("/v1/health").await.is(200).json()["store_connected"], false);
+    let asked = rig.get("/fleet/v1/units");
+    tokio::pin!(asked);
+    assert!(timeout(Duration::from_millis(200), &mut asked).await.is_err());
+    rig.link.send_replace(link);
+    open.cancel();
+    asked.await.is(200);
 }
 
 #[tokio::test]
