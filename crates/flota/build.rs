@@ -1,4 +1,4 @@
-//! The program's own relocations in their short form: 10 KB instead of 300 KB that the loader would read at each start.
+//! The program's own relocations in their short form: 10 KB instead of 1 MB that the loader would read at each start.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
